@@ -1,0 +1,40 @@
+.DEFAULT_GOAL := help
+VENV := .venv
+PY   := $(VENV)/bin/python
+UV   := $(VENV)/bin/uv
+UV_VERSION := 0.13.8
+
+help:            ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps -r requirements.lock
+	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps -e .
+	@touch $@
+
+install: $(VENV)/.installed   ## .venv with the exact versions of requirements.lock
+
+demo: install    ## the whole product against the sandbox, in under a minute
+	@exec $(VENV)/bin/sync-assets demo
+
+up: install      ## embedded Postgres, sandbox, Dagster UI and daemon until Ctrl-C
+	@exec $(VENV)/bin/sync-assets up
+
+test: install lint   ## lint and the whole suite
+	@exec $(PY) -m pytest -n 2
+
+lint: install    ## ruff, mypy --strict, import-linter
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+bench: install   ## the figures of the README
+	@exec $(PY) -m sync_assets_tests.bench
+
+lock:            ## requirements.lock from pyproject.toml
+	$(UV) pip compile --universal --python-version 3.11 --no-annotate --no-header --quiet --group dev pyproject.toml -o requirements.lock
+
+.PHONY: help install demo up test lint bench lock
