@@ -1,8 +1,8 @@
 """One child process, born clean and ended whole.
 
-Promise: a child leads a session of its own, so the terminal's Ctrl-C never reaches it; it starts with default
-signals whatever its parent ignores; it is told when its parent dies, even by SIGKILL (Linux); and after `end`
-nothing of its process group is left.
+Promise: a child leads a session of its own, so the terminal's Ctrl-C never reaches it; it starts with
+default signals whatever its parent ignores; it is told when its parent dies, even by SIGKILL (Linux); and
+after `end` nothing of its process group is left.
 
 Decision: `preexec_fn`, despite its warning about threads. PR_SET_PDEATHSIG is erased by a change of user and
 bound to the thread that forks, so it must be set between setuid and exec, from the main thread. Elsewhere it

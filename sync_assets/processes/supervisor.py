@@ -1,14 +1,14 @@
 """One process answers for all its children.
 
 Promise: however the supervisor ends (return, exception, Ctrl-C once or twice or during start, TERM, a closed
-terminal), its children end in the reverse order of their start, each by TERM, a grace, and KILL to its group.
-SIGKILL of the supervisor itself is covered by the children's own parent-death signal.
+terminal), its children end in the reverse order of their start, each by TERM, a grace, and KILL to its
+group. SIGKILL of the supervisor itself is covered by the children's own parent-death signal.
 
 Decision: the first INT, TERM or HUP raises `Stopped` in the main thread and every later one does nothing, so
 that no second Ctrl-C can cut the ending short; none is raised between a child's birth and its registration.
-The handler stays a Python function instead of becoming SIG_IGN: a signal already on its way when SIG_IGN took
-its place is reported by Python as an error. A HUP ignored before (nohup) stays so; an ignored INT (`&` in
-a shell script) does not.
+The handler stays a Python function instead of becoming SIG_IGN: a signal already on its way when SIG_IGN
+took its place is reported by Python as an error. A HUP ignored before (nohup) stays so; an ignored INT (`&`
+in a shell script) does not.
 """
 
 import signal
