@@ -1,0 +1,229 @@
+"""What the faults do to requests, rows and bodies.
+
+The non-obvious decision: a value is damaged by putting a marker into the decoded record and replacing the
+marker in the encoded bytes. So a record can carry what no JSON library would write: NaN, raw bytes, 20,000
+brackets.
+"""
+
+import email.utils
+import zlib
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from sync_assets.sandbox.dialect import Answer, Record, Request, System, Throttle, decode, encode
+from sync_assets.sandbox.faults import Fault, Faults
+
+MARK = b'"\\u0001damage\\u0001"'
+NESTING = 20_000
+TEXTS = ("title", "name", "full_name", "value")
+NUMBERS = ("size", "sort_order", "max_money", "color", "priority")
+DATES = ("due_date", "date_end", "updated", "date_added")
+ENUMS = ("state", "condition", "status", "type")
+
+# id -> the fields it likes, and raw JSON by variant; the first variant is the default.
+VALUES: dict[str, tuple[tuple[str, ...], dict[str, bytes]]] = {
+    "V1": (TEXTS, {"nul": b'"before\\u0000after"'}),
+    "V2": (TEXTS, {"surrogate": b'"half \\ud800 pair"', "bytes": b'"bad \xff\xfe\xc3( bytes"'}),
+    "V3": (
+        NUMBERS,
+        {
+            "overflow": b"1e400000",
+            "nan": b"NaN",
+            "infinity": b"Infinity",
+            "digits": b"9" * 5000,
+            "int64": b"9223372036854775808",
+            "comma": b'"1 000,50"',
+        },
+    ),
+    "V4": (
+        DATES,
+        {
+            "dotted": b'"02.03.2025"',
+            "empty": b'""',
+            "zero": b'"0000-00-00"',
+            "feb30": b'"2025-02-30"',
+            "year10000": b'"10000-01-01T00:00:00.000Z"',
+            "unix": b"1740873600",
+        },
+    ),
+    "V5": (ENUMS, {"invent_stage": b'"invented_stage"', "number": b"99"}),
+    "V6": (
+        TEXTS,
+        {
+            "nested": b"[" * NESTING + b"]" * NESTING,
+            "long_key": b'{"' + b"k" * 4000 + b'":1}',
+            "wrong_type": b'{"was":"text"}',
+        },
+    ),
+    "V7": (("id",), {"missing": b"", "null": b"null", "string": b"", "duplicate": b""}),
+}
+
+
+def unlucky(key: Any, share: float) -> bool:
+    """The same records every time, whatever the order and the page."""
+    return zlib.crc32(str(key).encode()) % 10_000 < share * 10_000
+
+
+def ask(fault: Fault, request: Request) -> None:
+    """Faults that change what is asked for."""
+    offset, limit = int(request.query.get("offset") or 0), int(request.query.get("limit") or 100)
+    if fault.id == "P1":
+        request.query["offset"] = str(offset % (int(fault.option("loop", 1)) * limit))
+    elif fault.id == "P2" and fault.option("variant", "before") == "before":
+        # Every page starts that many rows earlier, as when rows are inserted in front: nothing is skipped.
+        request.query["offset"] = str(max(0, offset - int(fault.option("rows", 3)) * (offset // limit)))
+    elif fault.id in ("A14", "L1"):
+        share = float(fault.option("forget", 0.6) if fault.id == "A14" else fault.option("share", 0.5))
+        before = request.keep
+        request.keep = lambda key: not unlucky(key, share) and (before is None or before(key))
+    request.raw_query = f"{request.raw_query}&_fault={fault.id}"
+    fault.strikes += 1
+
+
+def key_of(row: bytes) -> Any:
+    try:
+        return decode(row, type=dict[str, msgspec.Raw])["id"]
+    except (msgspec.DecodeError, KeyError):
+        return None
+
+
+def rows(fault: Fault, answer: Answer) -> None:
+    """Faults that change records inside an answer."""
+    if not answer.rows:
+        return
+    changed = list(answer.rows)
+    if fault.id == "A13":
+        changed = [_drift(fault, row) for row in changed]
+    else:
+        target = _target(fault, changed)
+        if target is None:
+            return
+        if fault.id == "V7" and fault.option("variant", "missing") == "duplicate":
+            changed.append(_damage(fault, changed[target]))
+        else:
+            changed[target] = _damage(fault, changed[target])
+    answer.rows, answer.body = changed, None
+    fault.strikes += 1
+
+
+def _target(fault: Fault, found: list[bytes]) -> int | None:
+    wanted = fault.option("record", None)
+    if wanted is None:
+        return 0
+    spelled = (str(wanted).encode(), b'"%s"' % str(wanted).encode())
+    for position, row in enumerate(found):
+        if spelled[0] in row and bytes(key_of(row) or b"") in spelled:
+            return position
+    # A small number that is nobody's id is a position in the page.
+    return wanted if isinstance(wanted, int) and 0 <= wanted < min(len(found), 1000) else None
+
+
+def _damage(fault: Fault, row: bytes) -> bytes:
+    fields, variants = VALUES[fault.id]
+    record: Record = decode(row)
+    variant = str(fault.option("variant", next(iter(variants))))
+    name = fault.option("field", None) or next((f for f in fields if f in record), fields[0])
+    raw = variants[variant]
+    if fault.id == "V7":
+        if variant == "missing":
+            del record[name]
+            return encode(record)
+        old = record[name]
+        swapped = str(old) if isinstance(old, int) else int(old)
+        raw = raw or encode(swapped)
+    elif fault.id == "V5" and "variant" not in fault.options and isinstance(record.get(name), int):
+        raw = variants["number"]
+    raw = fault.option("value", raw)
+    record[name] = "\u0001damage\u0001"
+    return encode(record).replace(MARK, raw.encode() if isinstance(raw, str) else raw)
+
+
+def _drift(fault: Fault, row: bytes) -> bytes:
+    record: Record = decode(row)
+    name = fault.option("field", None) or next((f for f in TEXTS if f in record), "id")
+    match fault.option("variant", "new_field"):
+        case "new_field":
+            record[str(fault.option("field", "brand_new_field"))] = {"since": "v2"}
+        case "missing_field":
+            record.pop(name, None)
+        case "changed_type":
+            record[name] = {"value": record.get(name)}
+        case "renamed":
+            record[f"{name}_v2"] = record.pop(name, None)
+    return encode(record)
+
+
+PAGES = {
+    "html": b"<html><head><title>502</title></head><body>Temporarily unavailable</body></html>",
+    "login": b'<!doctype html><html><form action="/login"><input name="password"></form></html>',
+}
+
+
+def body(fault: Fault, answer: Answer) -> Answer:
+    """Faults that change the answer as a whole; returns the new answer."""
+    fault.strikes += 1
+    variant = str(fault.option("variant", "html" if fault.id == "A7" else "list_missing"))
+    if fault.id == "A9":
+        answer.headers["content-encoding"] = "gzip"
+        return Answer(answer.status, bomb(int(fault.option("mb", 64))), headers=answer.headers)
+    if fault.id == "A8":
+        return Answer(200, _misshapen(variant, answer), headers=answer.headers)
+    if variant in PAGES:
+        return Answer(200, PAGES[variant], headers=answer.headers, content_type="text/html; charset=utf-8")
+    if variant == "bom":
+        return Answer(answer.status, b"\xef\xbb\xbf" + answer.content(), headers=answer.headers)
+    if variant == "latin1":
+        # One byte per character under a header that promises UTF-8: cp1251, so that Cyrillic has bytes at all.
+        squeezed = answer.content().decode().encode("cp1251", "replace")
+        return Answer(answer.status, squeezed, headers=answer.headers)
+    return Answer(204 if variant == "204" else 200, b"", headers=answer.headers)
+
+
+def _misshapen(variant: str, answer: Answer) -> bytes:
+    if variant == "error200":
+        return encode({"error": "internal", "error_description": "Something went wrong"})
+    replacement: Any = None
+    if variant == "object":
+        replacement = {"message": "see attachment"}
+    elif variant == "numbers":
+        replacement = {str(n): msgspec.Raw(row) for n, row in enumerate(answer.rows or (), 1)}
+    head, tail = answer.head.removesuffix(b"["), answer.tail.removeprefix(b"]")
+    if variant == "list_missing":
+        shell = decode(head + b"null" + tail)
+        return encode({k: v for k, v in (shell or {}).items() if v is not None})
+    return head + encode(replacement) + tail
+
+
+@lru_cache(maxsize=2)
+def bomb(megabytes: int) -> bytes:
+    press = zlib.compressobj(9, zlib.DEFLATED, 31)
+    parts = [press.compress(b"["), *(press.compress(b" " * 1_048_576) for _ in range(megabytes))]
+    return b"".join([*parts, press.compress(b"]"), press.flush()])
+
+
+def instead(fault: Fault, faults: Faults, system: System) -> Answer | None:
+    """Faults that answer in the system's place."""
+    if not faults.strikes(fault):
+        return None
+    if fault.id == "A11":
+        return system.denied(int(fault.option("status", 401)))
+    if fault.id == "A3":
+        page = b"<html><body>Bad gateway</body></html>"
+        return Answer(int(fault.option("status", 503)), page, content_type="text/html")
+    answer = system.throttled(Throttle(False, 0, 1.0))
+    answer.status = int(fault.option("status", 429))
+    wait = fault.option("retry_after", 1)
+    answer.headers.pop("retry-after", None)
+    if "reset" in fault.options:
+        answer.headers.update(system.limit_headers(Throttle(False, 0, 1.0)))
+        if fault.options["reset"] == "seconds":
+            answer.headers["x-ratelimit-reset"] = "1"
+    elif wait == "absent":
+        answer.headers.pop("x-ratelimit-reset", None)
+    if wait == "date":
+        answer.headers["retry-after"] = email.utils.formatdate(usegmt=True, timeval=None)
+    elif wait != "absent":
+        answer.headers["retry-after"] = str(wait)
+    return answer

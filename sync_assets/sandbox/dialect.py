@@ -1,0 +1,129 @@
+"""What every system gives the frame: requests in, answers out, truth, life; nothing about sockets.
+
+The non-obvious decision: an answer keeps its records as separate serialised rows between a head and a tail,
+and a request carries a `keep` predicate that dialects apply before paging. So one frame can lose, repeat or
+damage any single record of any system, down to the byte, without knowing the system.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import msgspec
+
+Record = dict[str, Any]
+encode = msgspec.json.encode
+decode = msgspec.json.decode
+
+JSON = "application/json; charset=utf-8"
+
+
+class RefusedError(ValueError):
+    """An edit or request the company cannot carry out; the dialect words it for its own clients."""
+
+
+@dataclass(slots=True)
+class Request:
+    method: str
+    path: str
+    raw_query: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes = b""
+    keep: Callable[[Any], bool] | None = None
+
+    @property
+    def target(self) -> str:
+        return f"{self.path}?{self.raw_query}" if self.raw_query else self.path
+
+    def kept(self, rows: list[tuple[Any, bytes]]) -> list[bytes]:
+        keep = self.keep
+        return [row for key, row in rows if keep is None or keep(key)]
+
+
+@dataclass(slots=True)
+class Answer:
+    status: int = 200
+    body: bytes | None = None
+    rows: list[bytes] | None = None
+    head: bytes = b"["
+    tail: bytes = b"]"
+    headers: dict[str, str] = field(default_factory=dict)
+    content_type: str = JSON
+
+    @property
+    def is_list(self) -> bool:
+        return self.rows is not None and self.head.endswith(b"[")
+
+    def content(self) -> bytes:
+        if self.body is None:
+            self.body = self.head + b",".join(self.rows or ()) + self.tail
+        return self.body
+
+
+def of_json(value: Any, status: int = 200) -> Answer:
+    return Answer(status, encode(value))
+
+
+def of_rows(rows: list[bytes]) -> Answer:
+    return Answer(rows=rows)
+
+
+def of_record(row: bytes) -> Answer:
+    return Answer(rows=[row], head=b"", tail=b"")
+
+
+@dataclass(slots=True, frozen=True)
+class Throttle:
+    """The limiter's verdict on one request."""
+
+    allowed: bool
+    remaining: int
+    wait: float
+
+
+class System:
+    """One vendor's API over one company."""
+
+    name: ClassVar[str]
+    revision: int = 0
+
+    def credentials(self) -> dict[str, str]:
+        raise NotImplementedError
+
+    def refuse(self, request: Request) -> Answer | None:
+        """The answer to a caller without rights, or None."""
+        raise NotImplementedError
+
+    def denied(self, status: int) -> Answer:
+        """How this vendor says that the token was revoked (401) or a right is missing (403)."""
+        raise NotImplementedError
+
+    def missing(self) -> Answer:
+        raise NotImplementedError
+
+    def throttled(self, throttle: Throttle) -> Answer:
+        raise NotImplementedError
+
+    def limit_headers(self, _throttle: Throttle) -> dict[str, str]:
+        return {}
+
+    def answer(self, request: Request) -> Answer:
+        raise NotImplementedError
+
+    def entities(self) -> tuple[str, ...]:
+        raise NotImplementedError
+
+    def truth(self, entity: str) -> list[bytes]:
+        raise NotImplementedError
+
+    def live(self, rng: random.Random) -> None:
+        """One step of the company's life; changes at least one record."""
+        raise NotImplementedError
+
+    def afflict(self, fault: str) -> None:
+        """Faults that are facts of the world (hostile names, rings): truth and answers agree on them."""
+
+    def disturb(self, rows: list[bytes], insert: int, delete: int) -> None:
+        """Change the world between two pages: delete records already handed out, insert new ones."""

@@ -1,0 +1,1 @@
+"""Kaiten: boards and cards. The company's records, and the API over them."""

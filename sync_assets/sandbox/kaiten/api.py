@@ -1,0 +1,319 @@
+"""Kaiten's HTTP dialect: what its clients see, and how it says no.
+
+Promise: key sets, caps and refusals as seen live (a missing card is an empty 403, a larger limit is capped
+without a word, unpaged lists ignore `limit`). The non-obvious decision: routes are one table of patterns,
+read and write, so what this copy answers can be compared with the vendor's documentation line by line.
+"""
+
+import random
+import re
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sync_assets.sandbox.clock import Clock
+from sync_assets.sandbox.dialect import (
+    Answer,
+    Record,
+    RefusedError,
+    Request,
+    System,
+    Throttle,
+    decode,
+    encode,
+    of_json,
+    of_record,
+    of_rows,
+)
+from sync_assets.sandbox.kaiten import life, queries, replay, seed, shapes, writes
+from sync_assets.sandbox.kaiten.company import ACTIVE, DELETED, KaitenCompany
+
+PREFIX = re.compile(r"/api/(?:v1|latest)(/.*)")
+PAGE = 100
+CACHED_PAGES = 256
+
+Handler = Callable[..., Answer]
+Ids = dict[str, int]
+
+
+class Kaiten(System):
+    name = "kaiten"
+
+    def __init__(
+        self,
+        dice: random.Random,
+        clock: Clock,
+        lock: threading.RLock,
+        switches: dict[str, str],
+        size: str,
+        cards: int | None,
+        recorded: Path | None,
+    ) -> None:
+        self._switches = switches
+        self._token = str(uuid.UUID(int=dice.getrandbits(128), version=4))
+        self.company = KaitenCompany(dice, clock, lock, bare=recorded is not None)
+        if recorded is not None:
+            replay.load(self.company, recorded)
+        else:
+            seed.found(self.company, size, cards)
+        self._pages: dict[str, Answer] = {}
+        self._paged_revision = -1
+
+    @property
+    def revision(self) -> int:  # type: ignore[override]
+        return self.company.revision
+
+    def credentials(self) -> dict[str, str]:
+        return {"token": self._token}
+
+    def refuse(self, request: Request) -> Answer | None:
+        given = request.headers.get("authorization", "")
+        return None if given == f"Bearer {self._token}" else self.denied(401)
+
+    def denied(self, status: int) -> Answer:
+        return Answer(
+            status, b"Invalid token" if status == 401 else b"", content_type="text/html; charset=utf-8"
+        )
+
+    def missing(self) -> Answer:
+        return Answer(403, b"")
+
+    def limit_headers(self, throttle: Throttle) -> dict[str, str]:
+        seconds = self._switches["kaiten.reset"] == "seconds"
+        reset = max(1, round(throttle.wait)) if seconds else int(time.time() + throttle.wait) + 1
+        return {"x-ratelimit-remaining": str(throttle.remaining), "x-ratelimit-reset": str(reset)}
+
+    def throttled(self, throttle: Throttle) -> Answer:
+        body = (
+            b"" if self._switches["kaiten.throttle_body"] == "empty" else b'{"message":"Too many requests"}'
+        )
+        return Answer(429, body, headers=self.limit_headers(throttle))
+
+    def answer(self, request: Request) -> Answer:
+        found = PREFIX.fullmatch(request.path)
+        path = found[1].rstrip("/") if found else ""
+        known = False
+        for method, pattern, handler in ROUTES:
+            if (match := pattern.fullmatch(path)) is None:
+                continue
+            known = True
+            if method == request.method:
+                try:
+                    return handler(self, request, **{k: int(v) for k, v in match.groupdict().items()})
+                except RefusedError as error:
+                    return of_json({"message": str(error)}, 404)
+                except (ValueError, TypeError, KeyError) as error:
+                    return of_json({"message": f"Invalid value: {error}"}, 400)
+        return of_json({"message": "Method not allowed" if known else "Not found"}, 405 if known else 404)
+
+    def written(self, row: bytes | Record) -> Answer:
+        if self._switches["kaiten.writes"] == "empty":
+            return Answer(200, b"")
+        return of_record(row if isinstance(row, bytes) else encode(row))
+
+    # What a record looks like when it is read.
+
+    def row(self, entity: str, record: Record, *, single: bool = False) -> bytes:
+        if entity == "boards":
+            return encode(self._board(record, single=single))
+        if entity == "spaces" and not self.company.bare:
+            boards = self.company.tables["boards"].values()
+            stubs = [shapes.only(b, ("id", "uid", "title")) for b in boards if b["space_id"] == record["id"]]
+            return encode(record | {"boards": stubs})
+        if entity == "columns":
+            return encode(self._column(record))
+        return encode(record)
+
+    def _board(self, record: Record, *, single: bool) -> Record:
+        tables, own = self.company.tables, record["id"]
+        columns = (c for c in tables["columns"].values() if c["board_id"] == own and not c.get("column_id"))
+        lanes = (
+            x for x in tables["lanes"].values() if x["board_id"] == own and x.get("condition", 1) == ACTIVE
+        )
+        shown = record | {"columns": [self._column(c) for c in columns], "lanes": list(lanes)}
+        if single:
+            here = (c for c in self.company.cards.values() if c.board_id == own and c.condition == ACTIVE)
+            shown["cards"] = [decode(self.company.shelf.row(card)) for card in here]
+            # Seen live: the answer by id does not say where the board is.
+            for name in ("space_id", "top", "left", "sort_order", "type"):
+                shown.pop(name, None)
+        return shown
+
+    def _column(self, record: Record) -> Record:
+        if self.company.bare:
+            return record
+        inner = (c for c in self.company.tables["columns"].values() if c["column_id"] == record["id"])
+        return record | {"subcolumns": [self._column(c) for c in inner]}
+
+    # Reads.
+
+    def listed(self, request: Request, entity: str, *, paged: bool = False, **where: Any) -> Answer:
+        table = self.company.tables[entity]
+        found = [r for r in table.values() if all(r.get(k) == v for k, v in where.items())]
+        if ids := request.query.get("ids"):
+            wanted = {int(id) for id in ids.split(",")}
+            found = [r for r in found if r["id"] in wanted]
+        if text := request.query.get("query", "").lower():
+            found = [r for r in found if text in str(r.get("name") or r.get("full_name") or "").lower()]
+        if request.keep is not None:
+            found = [r for r in found if request.keep(r["id"])]
+        if paged:
+            limit, offset = _window(request)
+            found = found[offset : offset + limit]
+        return of_rows([self.row(entity, r) for r in found])
+
+    def one(self, entity: str, id: int) -> Answer:
+        record = self.company.tables[entity].get(id)
+        return (
+            of_record(self.row(entity, record, single=True))
+            if record
+            else of_json({"message": "Not found"}, 404)
+        )
+
+    def card(self, _request: Request, id: int) -> Answer:
+        card = self.company.cards.get(id)
+        if card is None:
+            return (
+                self.missing() if self._switches["kaiten.missing_card"] == "403" else self.one("spaces", -1)
+            )
+        return of_record(self.company.shelf.full(card))
+
+    def card_list(self, request: Request) -> Answer:
+        if self._paged_revision != self.company.revision or len(self._pages) > CACHED_PAGES:
+            self._pages.clear()
+            self._paged_revision = self.company.revision
+        key = request.raw_query
+        if key not in self._pages:
+            rows = self._card_rows(request)
+            self._pages[key] = Answer(rows=rows, body=b"[" + b",".join(rows) + b"]")
+        cached = self._pages[key]
+        return Answer(rows=cached.rows, body=cached.body)
+
+    def _card_rows(self, request: Request) -> list[bytes]:
+        query, shelf = request.query, self.company.shelf
+        found = shelf.find(query, queries.wanted(query, self.company), queries.order(query))
+        if request.keep is not None:
+            found = [card for card in found if request.keep(card.id)]
+        limit, offset = _window(request)
+        page = found[offset : offset + limit]
+        if query.get("relations") == "none":
+            return [card.flat for card in page]
+        described = "description" in query.get("additional_card_fields", "")
+        return [shelf.row(card, description=described) for card in page]
+
+    def card_part(self, _request: Request, id: int, part: str) -> Answer:
+        card = self.company.cards.get(id)
+        if card is None:
+            return self.missing()
+        if part == "children":
+            children = card.fields().get("children_ids") or ()
+            cards = self.company.cards
+            return of_rows([self.company.shelf.row(cards[c]) for c in children if c in cards])
+        return of_rows([encode(row) for row in decode(self.company.shelf.full(card)).get(part) or ()])
+
+    # Truth and life.
+
+    def entities(self) -> tuple[str, ...]:
+        return (*self.company.tables, "cards")
+
+    def truth(self, entity: str) -> list[bytes]:
+        if entity == "cards":
+            shelf = self.company.shelf
+            return [shelf.row(card, description=True) for card in self.company.cards.values()]
+        table = self.company.table(entity)
+        if entity == "columns":
+            return [encode(record) for record in table.values()]
+        return [self.row(entity, record) for record in table.values()]
+
+    def live(self, rng: random.Random) -> None:
+        if not self.company.bare:
+            life.step(self.company, rng)
+
+    def afflict(self, fault: str) -> None:
+        life.afflict(self.company, fault)
+
+    def disturb(self, rows: list[bytes], insert: int, delete: int) -> None:
+        for row in rows[:delete]:
+            id = decode(row).get("id")
+            if id in self.company.cards:
+                self.company.delete_card(id)
+        for _ in range(insert):
+            self.company.create_card(title="Appeared between two pages")
+
+
+def _window(request: Request) -> tuple[int, int]:
+    return min(int(request.query.get("limit") or PAGE), PAGE), int(request.query.get("offset") or 0)
+
+
+def _definitions(kaiten: Kaiten, request: Request) -> Answer:
+    # Documented: paged only when both are there.
+    both = "limit" in request.query and "offset" in request.query
+    return kaiten.listed(request, "property_definitions", paged=both)
+
+
+def _select_values(kaiten: Kaiten, request: Request, id: int) -> Answer:
+    v2 = request.query.get("v2_select_search") == "true"
+    return kaiten.listed(request, "property_values", paged=v2, custom_property_id=id)
+
+
+def _lanes(kaiten: Kaiten, request: Request, id: int) -> Answer:
+    condition = int(request.query.get("condition") or ACTIVE)
+    if condition not in (ACTIVE, 2, DELETED):
+        raise ValueError(f"condition {condition}")
+    where: dict[str, Any] = {"board_id": id}
+    if not kaiten.company.bare:
+        where["condition"] = condition
+    return kaiten.listed(request, "lanes", **where)
+
+
+def _columns(kaiten: Kaiten, request: Request, id: int) -> Answer:
+    return kaiten.listed(request, "columns", board_id=id, column_id=None)
+
+
+def _boards(kaiten: Kaiten, request: Request, id: int) -> Answer:
+    if id not in kaiten.company.tables["spaces"]:
+        raise RefusedError("Space not found")
+    return kaiten.listed(request, "boards", space_id=id)
+
+
+def _current(kaiten: Kaiten, _request: Request) -> Answer:
+    users = kaiten.company.tables["users"]
+    return kaiten.one("users", next(iter(users), -1))
+
+
+def _read(pattern: str, handler: Handler, method: str = "GET") -> tuple[str, re.Pattern[str], Handler]:
+    return method, re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>\\d+)", pattern)), handler
+
+
+ROUTES: list[tuple[str, re.Pattern[str], Handler]] = [
+    _read("/cards", Kaiten.card_list),
+    _read("/cards/{id}", Kaiten.card),
+    *(
+        _read(f"/cards/{{id}}/{part}", lambda k, r, id, part=part: k.card_part(r, id, part))
+        for part in ("children", "tags", "members", "checklists", "files", "blockers")
+    ),
+    _read("/spaces", lambda k, r: k.listed(r, "spaces")),
+    _read("/spaces/{id}", lambda k, _r, id: k.one("spaces", id)),
+    _read("/spaces/{id}/boards", _boards),
+    _read("/spaces/{space}/boards/{id}", lambda k, _r, id, **_: k.one("boards", id)),
+    _read("/boards/{id}", lambda k, _r, id: k.one("boards", id)),
+    _read("/boards/{id}/columns", _columns),
+    _read("/columns/{id}/subcolumns", lambda k, r, id: k.listed(r, "columns", column_id=id)),
+    _read("/boards/{id}/lanes", _lanes),
+    _read("/users", lambda k, r: k.listed(r, "users", paged=True)),
+    _read("/users/current", _current),
+    _read("/company/users", lambda k, _r: k.denied(403)),
+    _read("/card-types", lambda k, r: k.listed(r, "card_types", paged=True)),
+    _read("/tags", lambda k, r: k.listed(r, "tags", paged=True)),
+    _read("/company/custom-properties", _definitions),
+    _read("/company/custom-properties/{id}", lambda k, _r, id: k.one("property_definitions", id)),
+    _read("/company/custom-properties/{id}/select-values", _select_values),
+    _read(
+        "/company/custom-properties/{id}/catalog-values",
+        lambda k, r, id: k.listed(r, "catalog_values", paged=True, custom_property_id=id),
+    ),
+    *(_read(pattern, handler, method) for method, pattern, handler in writes.ROUTES),
+]

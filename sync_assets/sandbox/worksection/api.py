@@ -1,0 +1,179 @@
+"""Worksection's HTTP dialect: one endpoint, an `action`, and HTTP 200 for nearly everything.
+
+Promise: ids are strings, absent means none, errors are the documented codes, nothing is paged and 10,000
+records are too many. The non-obvious decision: parameters are the query, overlaid with a JSON or form body,
+because the vendor's own client posts JSON while its documentation hashes queries, and both must work
+unmodified.
+"""
+
+import random
+import threading
+from typing import Any
+from urllib.parse import parse_qsl
+
+from sync_assets.sandbox import words
+from sync_assets.sandbox.clock import Clock
+from sync_assets.sandbox.dialect import (
+    JSON,
+    Answer,
+    Record,
+    RefusedError,
+    Request,
+    System,
+    Throttle,
+    decode,
+    encode,
+    of_json,
+)
+from sync_assets.sandbox.worksection import auth, seed
+from sync_assets.sandbox.worksection.actions import ACTIONS, FailureError
+from sync_assets.sandbox.worksection.company import WorksectionCompany
+from sync_assets.sandbox.worksection.views import Views
+
+ADMIN, USER = "/api/admin/v2", "/api/oauth2"
+NOTHING: Any = object()
+
+
+class Worksection(System):
+    name = "worksection"
+    company: WorksectionCompany
+
+    def __init__(
+        self, dice: random.Random, clock: Clock, lock: threading.RLock, switches: dict[str, str], size: str
+    ) -> None:
+        self.switches = switches
+        self._key = f"{dice.getrandbits(128):032x}"
+        self._token = words.uid(dice)
+        self.company = WorksectionCompany(dice, clock, lock, float(switches["worksection.utc_offset"]))
+        seed.found(self.company, size)
+        self.views = Views(self.company, child_tags=switches["worksection.child_tags"] == "yes")
+        self._cache: dict[str, Answer] = {}
+        self._cached_revision = -1
+
+    @property
+    def revision(self) -> int:  # type: ignore[override]
+        return self.company.revision
+
+    def credentials(self) -> dict[str, str]:
+        return {"key": self._key, "access_token": self._token}
+
+    def refuse(self, request: Request) -> Answer | None:
+        path, parameters = request.path.rstrip("/"), self._parameters(request)
+        if path == ADMIN:
+            skew = float(self.switches["worksection.skew"])
+            if auth.admin(request, parameters.get("action", ""), self._key, skew):
+                return None
+            return self.denied(401)
+        if path == USER:
+            if auth.user(request, parameters, self._token):
+                return None
+            return of_json({"error": "invalid_token", "errorDescription": "The access token is invalid"}, 401)
+        return Answer(404, b"Not found", content_type="text/html")
+
+    def denied(self, status: int) -> Answer:
+        return _failed(
+            FailureError(2, "Action hash is missed or invalid")
+            if status == 401
+            else FailureError(20, "Access denied")
+        )
+
+    def missing(self) -> Answer:
+        return _failed(FailureError(5, "Task is invalid"))
+
+    def throttled(self, throttle: Throttle) -> Answer:
+        answer = _failed(FailureError(0, "Too many requests"))
+        if self.switches["worksection.throttle"] == "429":
+            answer.status = 429
+            answer.headers["retry-after"] = str(max(1, round(throttle.wait)))
+        return answer
+
+    def answer(self, request: Request) -> Answer:
+        if self._cached_revision != self.company.revision:
+            self._cache.clear()
+            self._cached_revision = self.company.revision
+        key = request.raw_query.partition("&hash=")[0] + "\n" + request.body.decode("utf-8", "replace")
+        cacheable = request.keep is None and "get_events" not in key
+        if not cacheable or key not in self._cache:
+            revision = self.company.revision
+            answer = self._act(request)
+            if not cacheable or revision != self.company.revision:
+                return answer
+            answer.content()
+            self._cache[key] = answer
+        cached = self._cache[key]
+        return Answer(cached.status, cached.body, cached.rows, cached.head, cached.tail)
+
+    def _act(self, request: Request) -> Answer:
+        parameters = self._parameters(request)
+        action = ACTIONS.get(parameters.get("action", ""))
+        if action is None:
+            return _failed(FailureError(3, "Action is invalid"))
+        try:
+            data = action(self, parameters)
+        except FailureError as failure:
+            return _failed(failure)
+        except RefusedError as error:
+            return _failed(FailureError(5, "Task is invalid", str(error)))
+        if data is None:
+            return of_json({"status": "ok"})
+        if isinstance(data, list):
+            if _count(data) > int(self.switches["worksection.cap"]):
+                return _failed(FailureError(0, "Too many tasks (10000 max)"))
+            rows = request.kept([(row.get("id"), encode(row)) for row in data])
+            return Answer(rows=rows, head=b'{"status":"ok","data":[', tail=b"]}")
+        if "status" in data and "name" not in data:
+            return of_json(data)
+        return Answer(rows=[encode(data)], head=b'{"status":"ok","data":', tail=b"}")
+
+    def _parameters(self, request: Request) -> dict[str, str]:
+        parameters = dict(request.query)
+        if request.body:
+            if request.headers.get("content-type", "").startswith(JSON.partition(";")[0]):
+                given = decode(request.body)
+                parameters |= {k: v if isinstance(v, str) else encode(v).decode() for k, v in given.items()}
+            else:
+                parameters |= dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
+        return parameters
+
+    # Truth and life.
+
+    def entities(self) -> tuple[str, ...]:
+        return ("projects", "users", "task_tags", "project_tags", "tasks", "stages", "objects", "sections")
+
+    def truth(self, entity: str) -> list[bytes]:
+        company, views = self.company, self.views
+        match entity:
+            case "projects":
+                found = [views.project(id, set()) for id in company.projects]
+            case "users":
+                found = list(company.users.values())
+            case "task_tags" | "project_tags":
+                found = list(company.tags[entity.removesuffix("_tags")].values())
+            case "tasks":
+                found = views.all_tasks({"text", "subtasks", "archive"}, active=False)
+            case "stages" | "objects" | "sections":
+                found = company.hierarchy()[entity]
+            case _:
+                raise RefusedError(f"no Worksection entity {entity!r}; known: {', '.join(self.entities())}")
+        return [encode(row) for row in found]
+
+    def live(self, rng: random.Random) -> None:
+        seed.step(self.company, rng)
+
+    def afflict(self, fault: str) -> None:
+        names = {
+            "S3": ['x"; drop table tasks; --', "x" * 64 + "one", "x" * 64 + "two"],
+            "S7": ["![x](http://trap.test/x.png)", "<script>alert(1)</script>"],
+        }.get(fault, [])
+        for name, task, project in zip(names, self.company.tasks, self.company.projects, strict=False):
+            self.company.rename_task(task, name)
+            self.company.rename_project(project, name)
+
+
+def _count(rows: list[Record]) -> int:
+    return sum(1 + _count(row.get("child", [])) for row in rows)
+
+
+def _failed(failure: FailureError) -> Answer:
+    body: Record = {"status": "error", "status_code": failure.code, "message": failure.message}
+    return of_json(body | ({"message_details": failure.details} if failure.details else {}))
