@@ -11,6 +11,7 @@ took its place is reported by Python as an error. A HUP ignored before (nohup) s
 in a shell script) does not.
 """
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,6 +48,7 @@ class Supervisor:
         self._received: int | None = None
         self._closing = False
         self._holding = False
+        self._terminals: list[int] = []
 
     def __enter__(self) -> Self:
         for number in STOPPING:
@@ -54,6 +56,7 @@ class Supervisor:
             if not (number is signal.SIGHUP and before is signal.SIG_IGN):
                 self._before[number] = before
                 signal.signal(number, self._on_signal)
+        self._terminals = [file for file in (0, 1, 2) if os.isatty(file)]
         return self
 
     def __exit__(
@@ -95,7 +98,8 @@ class Supervisor:
         """Run a child to its end; its exit code, in a shell's terms. A signal ends it and is raised."""
         process = self._start(Path(argv[0]).name, argv, env, cwd, log, grace)
         try:
-            process.wait()
+            while process.wait(0.2) is None:
+                self._notice_hang_up()
         finally:
             code = process.end(grace)
         return code if code >= 0 else exit_code(-code)
@@ -106,6 +110,7 @@ class Supervisor:
             for child in self._children:
                 if (code := child.poll()) is not None:
                     raise ChildDiedError(child.name, code, child.last_lines())
+            self._notice_hang_up()
             time.sleep(every)
 
     def _start(
@@ -131,6 +136,11 @@ class Supervisor:
             self._holding = False
             if self._received is not None and not self._closing:
                 raise Stopped(self._received)
+
+    def _notice_hang_up(self) -> None:
+        # The kernel tells the terminal's first process alone; where that is make, it waits for us in silence.
+        if signal.SIGHUP in self._before and self._terminals and not any(map(os.isatty, self._terminals)):
+            self._on_signal(signal.SIGHUP, None)
 
     def _on_signal(self, signum: int, _frame: FrameType | None) -> None:
         if self._closing or self._received is not None:

@@ -175,7 +175,7 @@ def body(fault: Fault, answer: Answer) -> Answer:
     if variant == "bom":
         return Answer(answer.status, b"\xef\xbb\xbf" + answer.content(), headers=answer.headers)
     if variant == "latin1":
-        # One byte per character under a header that promises UTF-8: cp1251, so that Cyrillic has bytes at all.
+        # One byte per character under a header that promises UTF-8: cp1251, as Latin-1 has no Cyrillic.
         squeezed = answer.content().decode().encode("cp1251", "replace")
         return Answer(answer.status, squeezed, headers=answer.headers)
     return Answer(204 if variant == "204" else 200, b"", headers=answer.headers)

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from sync_assets.sandbox.kaiten.company import KaitenCompany
 
 INDEXED = (
-    "id", "created", "updated", "condition", "board_id", "column_id", "lane_id", "type_id", "owner_id", "sort_order",
+    "id", "created", "updated", "condition", "board_id", "column_id", "lane_id", "type_id", "owner_id",
+    "sort_order",
 )  # fmt: skip
 
 
-class Card(msgspec.Struct):
+class Card(msgspec.Struct, gc=False):
     id: int
     created: str
     updated: str
@@ -39,6 +40,8 @@ class Card(msgspec.Struct):
     members: list[tuple[int, int]]
     tags: list[tuple[int, str]]
     single: Record
+    # The last form served: (generation of what is joined on, with description, bytes).
+    served: tuple[int, bool, bytes] | None = None
 
     def fields(self) -> Record:
         record: Record = decode(self.flat)
@@ -53,9 +56,11 @@ class Cards:
         self.by_id: dict[int, Card] = {}
         self._joined: dict[tuple[Any, ...], bytes] = {}
         self._found: dict[Any, list[Card]] = {}
+        self._generation = 0
 
     def forget_joined(self) -> None:
         self._joined.clear()
+        self._generation += 1
 
     def forget_found(self) -> None:
         self._found.clear()
@@ -88,7 +93,7 @@ class Cards:
         for name in INDEXED:
             if name in changes:
                 setattr(card, name, changes[name])
-        card.flat = encode(flat)
+        card.flat, card.served = encode(flat), None
 
     def find(
         self, query: dict[str, str], wanted: Callable[[Card], bool], order: Iterable[tuple[str, bool]]
@@ -103,6 +108,8 @@ class Cards:
         return self._found[key]
 
     def row(self, card: Card, *, description: bool = False) -> bytes:
+        if card.served is not None and card.served[:2] == (self._generation, description):
+            return card.served[2]
         parts = [card.flat[:-1]]
         if description and (not self._bare or card.description is not None):
             parts.append(b',"description":' + encode(card.description))
@@ -113,7 +120,9 @@ class Cards:
             parts.append(self._people(card))
             parts.append(self._labels(card))
         parts.append(b"}")
-        return b"".join(parts)
+        row = b"".join(parts)
+        card.served = (self._generation, description, row)
+        return row
 
     def full(self, card: Card) -> bytes:
         """The by-id shape: the list's, with what lists omit."""

@@ -21,8 +21,8 @@ from sync_assets.sandbox.kaiten.cards import Card, Cards
 from sync_assets.sandbox.kaiten.shapes import stamp
 
 FIRST_IDS = {
-    "spaces": 810_660, "users": 1_068_500, "card_types": 692_700, "tags": 1_110_700, "property_definitions": 19,
-    "property_values": 4_400, "catalog_values": 71_000, "boards": 1_826_100, "columns": 6_308_500,
+    "spaces": 810_660, "users": 1_068_500, "card_types": 692_700, "tags": 1_110_700, "boards": 1_826_100,
+    "property_definitions": 19, "property_values": 4_400, "catalog_values": 71_000, "columns": 6_308_500,
     "lanes": 2_293_500, "cards": 67_089_400,
 }  # fmt: skip
 ACTIVE, ARCHIVED, DELETED = 1, 2, 3

@@ -44,6 +44,9 @@ def found(company: KaitenCompany, size: str, cards: int | None) -> None:
     _properties(company)
     _places(company, plan)
     _cards(company, plan.cards if cards is None else cards)
+    if size == "bench":
+        for card in company.cards.values():
+            company.shelf.row(card, description=True)
 
 
 def _past(dice: random.Random) -> datetime:
@@ -89,7 +92,8 @@ def _properties(company: KaitenCompany) -> None:
     author = next(iter(company.tables["users"]))
     for kind, name in (
         ("string", "Номер договора"), ("number", "Бюджет"), ("date", "Дата сдачи"), ("checkbox", "Оплачено"),
-        ("select", "Приоритет"), ("select", "Disciplines"), ("url", "Drawing"), ("user", "ГИП"), ("catalog", "Поставщик"),
+        ("select", "Приоритет"), ("select", "Disciplines"), ("url", "Drawing"), ("user", "ГИП"),
+        ("catalog", "Поставщик"),
     ):  # fmt: skip
         multi = name == "Disciplines"
         fields: dict[str, Any] = {"name": name, "type": kind, "author_id": author, "multi_select": multi}

@@ -143,7 +143,7 @@ class WorksectionCompany:
     ) -> str:
         with self.changing():
             id = str(self.new_id())
-            record = {
+            record: Record = {
                 "id": id,
                 "name": name,
                 "page": f"/project/{id}/",
@@ -284,7 +284,7 @@ def _present(fields: Record) -> Record:
 
 
 def _exchange(record: Record, fields: Record) -> tuple[Record, Record]:
-    """Apply changes; what an event calls old and new (a name is a `title` there, nothing is an empty string)."""
+    """Apply changes; returns what an event calls old and new: a name is a `title`, nothing is ""."""
     spelled = {name: "title" if name == "name" else name for name in fields}
     old = {spelled[name]: record.get(name, "") for name in fields}
     new = {spelled[name]: "" if value is None else value for name, value in fields.items()}

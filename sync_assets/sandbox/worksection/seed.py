@@ -18,22 +18,11 @@ from sync_assets.sandbox.worksection.company import ANYBODY, SYNC_TAG, Worksecti
 OBJECTS = (14, 10, 8)
 SECTIONS = 62
 NOISE_PROJECTS = {"tiny": 2, "demo": 6, "bench": 6}
-OPTIONS = [
-    "allow_close",
-    "allow_give",
-    "allow_term",
-    "allow_limit",
-    "require_term",
-    "require_tag",
-    "require_limit",
-    "require_hidden",
-    "deny_comments_edit",
-    "deny_task_edit",
-    "deny_task_delete",
-    "time_require",
-    "time_today",
-    "timer_only",
-]
+_FLAGS = (
+    "allow_close allow_give allow_term allow_limit require_term require_tag require_limit require_hidden "
+    "deny_comments_edit deny_task_edit deny_task_delete time_require time_today timer_only"
+)
+OPTIONS = _FLAGS.split()
 
 
 def found(company: WorksectionCompany, size: str) -> None:

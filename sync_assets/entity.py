@@ -1,0 +1,206 @@
+"""What an entity is: frozen values that say how a record is read, keyed and linked, and nothing of how it is stored.
+
+Typed columns are not here: they are declared once, in `sql/`. What a value here does not say follows from the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sync_assets.extract.http import Api
+    from sync_assets.settings import AccountSettings
+
+Params = Mapping[str, str | int]
+
+
+@dataclass(frozen=True)
+class Link:
+    """A child's columns that name a parent. Never enforced: a child may come first, a parent may never come."""
+
+    columns: str | tuple[str, ...]
+    to: str
+    on: str | tuple[str, ...] = ()  # the target's columns; its key where nothing is said
+    none: tuple[str, ...] = ()  # values that say "no parent"
+    order: bool = True  # False: the parent is optional and does not decide the sync order
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.columns,) if isinstance(self.columns, str) else self.columns
+
+
+@dataclass(frozen=True)
+class Whole:
+    """One request answers everything."""
+
+    path: str
+    params: Params = field(default_factory=dict)
+    shape: str = "list"
+    omits: tuple[str, ...] = ()  # parts that this read lacks; the stored row keeps its own
+    adds: tuple[str, ...] = ()  # parts that only this read shows; they are not kept
+
+
+@dataclass(frozen=True)
+class OffsetPages(Whole):
+    """Pages by limit and offset, each starting with the last row of the one before.
+
+    The overlap of one row proves that no row slipped through between two pages when rows before them were deleted.
+    """
+
+    size: int = 100
+    since: str | None = None  # the parameter that filters by change time, inclusive
+    order: Params = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Each:
+    """One read per row of a parent that is already stored; {key} in its path is the parent's key."""
+
+    parent: str
+    read: Whole
+    where: str = "true"  # over the columns of the parent
+    carry: str | None = None  # the field that takes the parent's key where the record has none itself
+    variants: tuple[Params, ...] = ({},)
+
+
+@dataclass(frozen=True)
+class Inside:
+    """Records that came inside a parent's answer: built by one statement from its stored raw_json, without a request.
+
+    A path is a jsonpath, or two joined by " > ". `record` and `where` are SQL over `parent` (the parent's row), `item`
+    (what the path found), `above` (what the first of two paths found) and the account's options.
+    """
+
+    parent: str
+    paths: tuple[str, ...]
+    record: str = "item"
+    where: str = "true"
+
+
+@dataclass(frozen=True)
+class ById:
+    """One record by its key."""
+
+    path: str
+    params: Params = field(default_factory=dict)
+    shape: str = "one"
+    omits: tuple[str, ...] = ()
+    adds: tuple[str, ...] = ()
+
+
+Requested = Whole | Each
+Read = Requested | Inside
+
+Changes = Callable[[Callable[[str, Params], bytes], datetime, datetime], "Sequence[Whole] | str"]
+"""(ask, since, the source's own now) -> the reads that suffice, or the reason why everything must be read."""
+
+
+@dataclass(frozen=True)
+class Entity:
+    name: str
+    key: str | tuple[str, ...] = "id"
+    read: Read | tuple[Read, ...] = ()
+    one: ById | None = None
+    changes: Changes | None = None
+    links: tuple[Link, ...] = ()
+    volatile: tuple[
+        str, ...
+    ] = ()  # top-level parts that change by themselves and do not make a record "changed"
+    changing: bool = True  # False: the source gives no change time; then only content and sighting decide
+    doc: str = ""
+    url: str = ""
+    hints: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (self.key,) if isinstance(self.key, str) else self.key
+
+    @property
+    def reads(self) -> tuple[Read, ...]:
+        return self.read if isinstance(self.read, tuple) else (self.read,)
+
+    @property
+    def since(self) -> str | None:
+        """The name of the filter by change time, where a read has one."""
+        return next((r.since for r in self.reads if isinstance(r, OffsetPages) and r.since), None)
+
+    def structural_parents(self) -> tuple[str, ...]:
+        """The entities that must be synced first, in declaration order."""
+        parents = [r.parent for r in self.reads if isinstance(r, Each | Inside)]
+        parents += [link.to for link in self.links if link.order]
+        return tuple(dict.fromkeys(p for p in parents if p != self.name))
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A limit of the source: `rate` requests per second in the long run, `burst` of them at once."""
+
+    name: str
+    rate: float
+    burst: float = 0.0
+
+
+@dataclass(frozen=True)
+class System:
+    """One source: its entities, its dialect and its settings. The name is also the prefix of its variables."""
+
+    name: str
+    title: str
+    settings: type[AccountSettings]
+    api: Callable[[Any], Api]
+    entities: Callable[[Any], tuple[Entity, ...]]
+    buckets: tuple[Bucket, ...]
+    preflight: tuple[str, Params]
+    docs: str = ""
+
+
+@dataclass(frozen=True)
+class Account:
+    """One connected account of a system: its own schema, keys, budgets, leases, watermarks and assets."""
+
+    name: str
+    system: System
+    settings: AccountSettings
+
+    @property
+    def schema(self) -> str:
+        return self.name
+
+    @property
+    def entities(self) -> tuple[Entity, ...]:
+        return self.system.entities(self.settings)
+
+    def entity(self, name: str) -> Entity:
+        return next(e for e in self.entities if e.name == name)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What `Inside` statements may refer to; never a secret."""
+        return self.settings.options()
+
+
+def in_sync_order(entities: Sequence[Entity]) -> list[Entity]:
+    """Parents before children.
+
+    Raises ValueError when the structural links form a ring or name an entity that is not there.
+    """
+    by_name = {e.name: e for e in entities}
+    ordered: dict[str, Entity] = {}
+
+    def place(entity: Entity, trail: tuple[str, ...]) -> None:
+        if entity.name in trail:
+            raise ValueError(f"structural links form a ring: {' -> '.join((*trail, entity.name))}")
+        for parent in entity.structural_parents():
+            if parent not in by_name:
+                raise ValueError(f"{entity.name} links to {parent}, which is no entity of its system")
+            if parent not in ordered:
+                place(by_name[parent], (*trail, entity.name))
+        ordered[entity.name] = entity
+
+    for entity in entities:
+        if entity.name not in ordered:
+            place(entity, ())
+    return list(ordered.values())

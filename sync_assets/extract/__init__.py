@@ -1,0 +1,1 @@
+"""From a system's API to pages of undecoded records."""

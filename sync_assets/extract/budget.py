@@ -1,0 +1,97 @@
+"""A source's rate limits, kept in Postgres so that every process of ours together stays below them.
+
+Slots are handed out by `sync.take` in small blocks and at most two seconds ahead; a 429 pauses the bucket for all. Waiting
+happens here, outside any lock and outside any transaction.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from sync_assets.entity import Bucket
+from sync_assets.errors import RetryLater, Throttled
+
+HORIZON = 2.0
+"""Seconds that one process may reserve ahead."""
+
+MARGIN = 1.02
+"""Requests leave 2 % slower than the limit: the source's clock and the network jitter decide, not ours."""
+
+
+class Stopped(RetryLater):
+    """The answer is no longer wanted."""
+
+
+class Query(Protocol):
+    def __call__(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...]: ...
+
+
+class Budget:
+    """The buckets of one account. `query` runs one autocommitted statement; calls are made one at a time."""
+
+    def __init__(self, account: str, buckets: Sequence[Bucket], query: Query) -> None:
+        self._account = account
+        self._buckets = {b.name: b for b in buckets}
+        self._query = query
+        self._lock = threading.Lock()
+        self._slots: dict[str, deque[float]] = {b.name: deque() for b in buckets}
+        self.waited = 0.0
+
+    def take(self, bucket: str, *, stop: threading.Event | None, max_wait: float) -> int:
+        """Waits for a slot and answers the sighting number of the request that may leave now.
+
+        Raises Throttled where the bucket is paused for longer than `max_wait` seconds, Stopped when `stop` is set.
+        """
+        waiting_since = time.monotonic()
+        rate = self._buckets[bucket].rate
+        while rate > 0:
+            with self._lock:
+                at, back = self._next_slot(bucket)
+            if at is None:
+                if back > max_wait:
+                    raise Throttled(f"the source asked for a pause that lasts {back:.0f} s more")
+                self.sleep(min(back, 1.0), stop)
+                continue
+            try:
+                self.sleep(at - time.monotonic(), stop)
+                break
+            except Stopped:
+                with self._lock:
+                    self._slots[bucket].appendleft(at)
+                raise
+        with self._lock:
+            self.waited += time.monotonic() - waiting_since
+            return int(self._query("select nextval('sync.seen')")[0])
+
+    def pause(self, bucket: str, seconds: float) -> None:
+        with self._lock:
+            self._slots[bucket].clear()
+            self._query("select sync.pause(%s, %s, %s)", (self._account, bucket, min(seconds, 86_400.0)))
+
+    def sleep(self, seconds: float, stop: threading.Event | None) -> None:
+        """Raises Stopped as soon as `stop` is set."""
+        if stop is None:
+            time.sleep(max(0.0, seconds))
+        elif stop.wait(max(0.0, seconds)):
+            raise Stopped()
+
+    def _next_slot(self, name: str) -> tuple[float | None, float]:
+        slots, bucket = self._slots[name], self._buckets[name]
+        now = time.monotonic()
+        gap = MARGIN / bucket.rate
+        while slots and slots[0] < now - 1.0:
+            slots.popleft()
+        if not slots:
+            block = max(1, int(bucket.rate / 5))
+            granted, wait = self._query(
+                "select granted, wait from sync.take(%s, %s, %s, %s, %s, %s)",
+                (self._account, name, block, gap, bucket.burst, HORIZON),
+            )
+            if not granted:
+                return None, float(wait)
+            slots.extend(now + float(wait) + i * gap for i in range(int(granted)))
+        return slots.popleft(), 0.0

@@ -1,0 +1,289 @@
+"""The one way out: every request to a source passes this door, paced, bounded, retried and masked.
+
+What leaves as an exception is ours and is raised `from None`: httpx's own exceptions print full URLs, and Dagster
+stores every chained cause in its event log. Redirects are not followed, and no URL is ever taken from an answer.
+"""
+
+from __future__ import annotations
+
+import base64
+import email.utils
+import logging
+import random
+import re
+import ssl
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from sync_assets.entity import Params
+from sync_assets.errors import (
+    BadCredentials,
+    CallVendor,
+    Forbidden,
+    NotFound,
+    RecordGone,
+    RetryLater,
+    SourceUnavailable,
+    SyncError,
+    Throttled,
+    UntrustedServer,
+    WrongShape,
+)
+from sync_assets.extract.budget import Budget
+
+MAX_BODY = 256 * 1024 * 1024
+"""Bytes of one answer after decompression; a 10,000-task answer of Worksection is below 40 MB."""
+
+BACKOFF = 0.5
+"""Seconds before the first retry; doubled each time, with up to half as much again at random."""
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    method: str
+    url: str
+    headers: dict[str, str]
+    content: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: httpx.Headers
+    body: bytes
+    seen: int = 0
+
+    @property
+    def date(self) -> datetime | None:
+        """The source's own clock, from the Date header; whole seconds."""
+        try:
+            return email.utils.parsedate_to_datetime(self.headers.get("date", ""))
+        except ValueError:
+            return None
+
+
+class Api(Protocol):
+    """A system's dialect: how to ask, and what its answers mean."""
+
+    def outgoing(self, path: str, params: Params) -> Outgoing: ...
+
+    def bucket(self, path: str) -> str: ...
+
+    def check(self, answer: Answer) -> None:
+        """Raises what a refusal means; Pause for "wait and ask again"."""
+
+    def gone(self, answer: Answer) -> str | None:
+        """For a record asked for by key: the evidence that it is not there, in words."""
+
+    at: str
+    """The field of the answer that holds the records; "" where the answer is the list itself."""
+
+
+class Pause(SyncError):
+    """The source asks to wait. `seconds` as told, or None where it tells nothing."""
+
+    def __init__(self, seconds: float | None, what: str = "") -> None:
+        super().__init__(what or "the source asks to wait")
+        self.seconds = seconds
+
+
+class Mask:
+    """Removes secrets from text by their values: as they are, percent-encoded and base64-encoded."""
+
+    def __init__(self, secrets: tuple[str, ...]) -> None:
+        forms = {
+            form
+            for s in secrets
+            for form in (s, quote(s, safe=""), base64.b64encode(s.encode()).decode().rstrip("="))
+            if len(form) >= 4
+        }
+        self._pattern = (
+            re.compile("|".join(map(re.escape, sorted(forms, key=len, reverse=True)))) if forms else None
+        )
+
+    def __call__(self, text: str) -> str:
+        return self._pattern.sub("***", text) if self._pattern else text
+
+
+class Door:
+    """Asks one account's API. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        api: Api,
+        budget: Budget,
+        mask: Mask,
+        *,
+        retries: int,
+        deadline: float,
+        max_wait: float,
+        system: str,
+    ) -> None:
+        for noisy in ("httpx", "httpcore"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+        self.api = api
+        self.budget = budget
+        self.requests = 0
+        self.skew: float | None = None
+        self._mask = mask
+        self._retries = retries
+        self._deadline = deadline
+        self._max_wait = max_wait
+        self._system = system
+        self._count = threading.Lock()
+        self._refused: SyncError | None = None
+        loopback = urlsplit(api.outgoing("", {}).url).hostname in ("127.0.0.1", "localhost")
+        self._client = httpx.Client(
+            follow_redirects=False,
+            trust_env=not loopback,
+            timeout=httpx.Timeout(deadline, connect=10.0),
+            limits=httpx.Limits(max_connections=16, max_keepalive_connections=16),
+        )
+
+    def close(self) -> None:
+        self._client.close()
+
+    def source_now(self) -> datetime:
+        """The source's clock, as its last answer told it; ours where it told none."""
+        return datetime.fromtimestamp(time.time() - (self.skew or 0.0), UTC)
+
+    def ask(
+        self, path: str, params: Params, *, by_key: bool = False, stop: threading.Event | None = None
+    ) -> Answer:
+        """One answer of JSON, of the kind that the dialect calls good.
+
+        Raises RecordGone (only with `by_key`), the errors of `Api.check`, SourceUnavailable after the last retry,
+        Throttled where the source asks for a longer pause than a run may wait.
+        """
+        if self._refused:
+            raise self._refused
+        where = {"system": self._system, "endpoint": self._mask(path)}
+        bucket = self.api.bucket(path)
+        for attempt in range(1, self._retries + 1):
+            seen = self.budget.take(bucket, stop=stop, max_wait=self._max_wait)
+            try:
+                answer = self._once(path, params, seen)
+                if by_key and (evidence := self.api.gone(answer)):
+                    raise RecordGone(evidence)
+                self.api.check(answer)
+                _must_be_json(answer)
+                return answer
+            except Pause as e:
+                wait = e.seconds if e.seconds is not None and e.seconds > 0 else self._backoff(attempt)
+                self.budget.pause(bucket, wait)
+                if wait > self._max_wait:
+                    raise Throttled(f"the source asks to wait {wait:.0f} s", **where) from None
+                error: SyncError = Throttled(f"told to wait {attempt} times in a row", **where)
+            except (SourceUnavailable, WrongShape) as e:
+                error = e.at(**where)
+                if attempt < self._retries:
+                    self.budget.sleep(self._backoff(attempt), stop)
+            except (RetryLater, CallVendor, RecordGone) as e:
+                raise e.at(**where) from None
+            except SyncError as e:
+                # What only the operator can mend is refused once: the other entities need not ask again.
+                self._refused = e.at(**where) if isinstance(e, BadCredentials) else None
+                raise e.at(**where) from None
+        raise error from None
+
+    def _once(self, path: str, params: Params, seen: int) -> Answer:
+        out = self.api.outgoing(path, params)
+        with self._count:
+            self.requests += 1
+        started = time.monotonic()
+        try:
+            with self._client.stream(
+                out.method, out.url, headers=out.headers, content=out.content
+            ) as response:
+                parts, size = [], 0
+                for part in response.iter_bytes():
+                    size += len(part)
+                    if size > MAX_BODY:
+                        raise WrongShape(f"the answer is larger than {MAX_BODY >> 20} MB")
+                    if time.monotonic() - started > self._deadline:
+                        raise SourceUnavailable(
+                            f"no whole answer within {self._deadline:g} s ({size} bytes came)"
+                        )
+                    parts.append(part)
+                self._watch_clock(response.headers)
+                return Answer(response.status_code, response.headers, b"".join(parts), seen)
+        except httpx.HTTPError as e:
+            raise _ours(e, self._deadline) from None
+        except ssl.SSLError:
+            raise UntrustedServer() from None
+
+    def _watch_clock(self, headers: httpx.Headers) -> None:
+        if date := Answer(200, headers, b"").date:
+            self.skew = time.time() - date.timestamp()
+
+    @staticmethod
+    def _backoff(attempt: int) -> float:
+        return float(min(30.0, BACKOFF * 2 ** (attempt - 1)) * (1 + random.random() / 2))  # noqa: S311  jitter
+
+
+def retry_after(headers: httpx.Headers, now: float) -> float | None:
+    """Seconds to wait by the Retry-After header, in seconds or as an HTTP date; None where it is absent or no use."""
+    value = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"\d+(\.\d+)?", value):
+        return float(value)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now)
+    except (ValueError, TypeError):
+        return None
+
+
+def check_status(answer: Answer) -> None:
+    """What an HTTP status means everywhere. Raises nothing for 2xx."""
+    status = answer.status
+    if status < 300:
+        return
+    if status < 400:
+        raise WrongShape(
+            f"the answer is a redirect ({status}); redirects are not followed",
+            next_step="set the account's address to where the API really is",
+        )
+    if status == 401:
+        raise BadCredentials("the source refuses the token (401)", next_step="issue a new token and set it")
+    if status == 403:
+        raise Forbidden(
+            "the token may not read this (403)", next_step="give the token's user the right to read it"
+        )
+    if status in (404, 405, 410):
+        raise NotFound(f"the endpoint answers {status}")
+    if status == 429:
+        raise Pause(retry_after(answer.headers, time.time()))
+    if status >= 500 or status == 408:
+        raise SourceUnavailable(f"the source answers {status}")
+    raise WrongShape(f"the source answers {status}, {len(answer.body)} bytes")
+
+
+def _must_be_json(answer: Answer) -> None:
+    body = answer.body.strip()
+    kind = answer.headers.get("content-type", "no content type").split(";")[0][:40]
+    charset = re.search(r"charset=\"?([\w-]+)", answer.headers.get("content-type", ""), re.IGNORECASE)
+    if charset and charset.group(1).lower() not in ("utf-8", "utf8", "us-ascii"):
+        raise SourceUnavailable(f"the answer declares the charset {charset.group(1)[:20]}; JSON is UTF-8")
+    if body[:1] not in (b"[", b"{"):
+        tag = re.match(rb"<[!/]?[A-Za-z]+>?", body)
+        start = f", starts with {tag.group().decode()}" if tag else ""
+        start = ", starts with a byte order mark" if body[:3] == b"\xef\xbb\xbf" else start
+        raise SourceUnavailable(f"the answer is not JSON: {kind}, {len(answer.body)} bytes{start}")
+    if body[-1:] != (b"]" if body[:1] == b"[" else b"}"):
+        raise SourceUnavailable(f"the answer was cut short after {len(answer.body)} bytes")
+
+
+def _ours(error: httpx.HTTPError, deadline: float) -> SyncError:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return UntrustedServer()
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, httpx.TimeoutException):
+        return SourceUnavailable(f"no answer within {deadline:g} s ({type(error).__name__})")
+    return SourceUnavailable(f"the connection failed ({type(error).__name__})")

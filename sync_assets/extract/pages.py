@@ -1,0 +1,104 @@
+"""A page: one answer split into records that nobody has decoded yet, each with its key.
+
+A page that the parser refuses is split by its tokens instead and marked suspect: then one bad record costs one record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from sync_assets.entity import ById, Whole
+from sync_assets.errors import WrongShape
+from sync_assets.extract import scan
+from sync_assets.extract.http import Answer
+
+Position = dict[str, Any]
+"""Where a sweep goes on: {"read": index, "parent": key, "variant": index, "offset": rows, "anchor": key}."""
+
+MALFORMED = (msgspec.DecodeError, RecursionError)
+
+
+@dataclass
+class Page:
+    name: str  # unique within a sweep, for people too: "cards, offset 99"
+    read: Whole | ById
+    seen: int
+    records: list[bytes | msgspec.Raw]
+    keys: list[str | None]
+    suspect: bool = False
+    after: Position | None = None
+
+    def without(self, index: int) -> Page:
+        self.records = self.records[:index] + self.records[index + 1 :]
+        self.keys = self.keys[:index] + self.keys[index + 1 :]
+        return self
+
+
+KeyReader = Callable[[bytes | msgspec.Raw], str | None]
+
+
+def key_reader(names: Sequence[str]) -> KeyReader:
+    """A function from a record to its key as text; parts of a composite key are joined by a slash.
+
+    None where a part is missing or null, or no number or text. `12` and `"12"` are one key.
+    """
+    struct = msgspec.defstruct("Key", [(n, int | str | None, None) for n in names])
+    decode = msgspec.json.Decoder(struct).decode
+
+    def read(record: bytes | msgspec.Raw) -> str | None:
+        try:
+            key = decode(record)
+            parts = [getattr(key, n) for n in names]
+        except MALFORMED:
+            parts = [scan.field(bytes(record), n) for n in names]
+        if any(p is None or p == "" for p in parts):
+            return None
+        return "/".join(map(str, parts))
+
+    return read
+
+
+class Splitter:
+    """Splits answers whose records are in the field `at`, or are the answer itself."""
+
+    def __init__(self, at: str, keys: Sequence[str]) -> None:
+        self._at = at
+        self._key = key_reader(keys)
+        rows: Any = list[msgspec.Raw]
+        self._type = msgspec.defstruct("Envelope", [(at, rows)]) if at else rows
+        self._one = msgspec.defstruct("Envelope", [(at, msgspec.Raw)]) if at else msgspec.Raw
+
+    def page(self, name: str, read: Whole | ById, answer: Answer, carry: bytes = b"") -> Page:
+        """Raises WrongShape where the list of records is not where the API has it."""
+        records, suspect = self._split(answer.body, single=isinstance(read, ById))
+        if carry:
+            records = [_carried(r, carry) for r in records]
+        return Page(name, read, answer.seen, records, [self._key(r) for r in records], suspect)
+
+    def _split(self, body: bytes, *, single: bool) -> tuple[list[bytes | msgspec.Raw], bool]:
+        field = f"${'.' + self._at if self._at else ''}"
+        try:
+            if single:
+                one = msgspec.json.decode(body, type=self._one)
+                return [getattr(one, self._at) if self._at else one], False
+            found = msgspec.json.decode(body, type=self._type)
+            return list(getattr(found, self._at) if self._at else found), False
+        except msgspec.ValidationError as e:
+            raise WrongShape(f"the list of records at {field} is not there: {e}") from None
+        except MALFORMED:
+            try:
+                return list(scan.elements(body, self._at)), True
+            except ValueError as e:
+                raise WrongShape(f"the answer is not JSON with records at {field}: {e}") from None
+
+
+def _carried(record: bytes | msgspec.Raw, carry: bytes) -> bytes:
+    """`record` with a field in front: a field of the same name in the record itself stands later and wins."""
+    raw = bytes(record)
+    if raw[:1] != b"{":
+        return raw
+    return b"{" + carry + (b"," if raw[1:].strip() != b"}" else b"") + raw[1:]

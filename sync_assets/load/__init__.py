@@ -1,0 +1,1 @@
+"""From pages of records to rows of Postgres, each commit whole."""

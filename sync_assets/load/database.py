@@ -1,0 +1,176 @@
+"""One connection to Postgres that survives restarts: a transaction that is lost is done again from what is in memory.
+
+A transaction's work must therefore be repeatable as a whole. Messages carry the SQLSTATE and never Postgres' own text,
+which quotes values.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import psycopg2
+from psycopg2 import errorcodes
+from psycopg2.extensions import connection as Connection  # noqa: N812
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from sync_assets.errors import DatabaseRefused, DatabaseUnavailable, NotMigrated, SyncError
+
+T = TypeVar("T")
+
+IN_THE_WAY = {errorcodes.DEADLOCK_DETECTED, errorcodes.SERIALIZATION_FAILURE, errorcodes.LOCK_NOT_AVAILABLE}
+REFUSED = {
+    errorcodes.DISK_FULL: "the disk is full",
+    errorcodes.READ_ONLY_SQL_TRANSACTION: "it is read-only",
+    errorcodes.TOO_MANY_CONNECTIONS: "it has no connection left",
+    errorcodes.OUT_OF_MEMORY: "it is out of memory",
+    errorcodes.INSUFFICIENT_PRIVILEGE: "the role lacks a right",
+    errorcodes.INVALID_PASSWORD: "the password is wrong",
+    errorcodes.INVALID_CATALOG_NAME: "the database does not exist",
+}
+LOST = ("08", "57P")
+TRIES_IN_THE_WAY = 3
+
+SESSION = (
+    "set timezone = 'UTC'; set client_min_messages = warning; set lock_timeout = '20s'; "
+    "set statement_timeout = '10min'; set idle_in_transaction_session_timeout = '10min'; set work_mem = '64MB'"
+)
+
+
+class BadValue(Exception):
+    """A record of this batch cannot be stored; carries the SQLSTATE."""
+
+    def __init__(self, sqlstate: str) -> None:
+        super().__init__(sqlstate)
+        self.sqlstate = sqlstate
+
+
+class Database:
+    """`url` is a libpq URL. Nothing is connected before the first use; not for use by two threads at once except `query`."""
+
+    def __init__(self, url: str, *, wait: float = 60.0, name: str = "sync_assets") -> None:
+        self.url = plain_url(url)
+        self._wait = wait
+        self._name = name
+        self._connection: Connection | None = None
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def transaction(self, work: Callable[[Cursor], T]) -> T:
+        """Runs `work` in one transaction and commits it.
+
+        Raises BadValue for a value that cannot be stored, DatabaseUnavailable when Postgres stays away or other
+        transactions stay in the way, DatabaseRefused and NotMigrated for what an operator must mend.
+        """
+        deadline = time.monotonic() + self._wait
+        in_the_way = 0
+        while True:
+            try:
+                connection = self._connected()
+                with connection, connection.cursor() as cursor:
+                    return work(cursor)
+            except psycopg2.Error as e:
+                state = e.pgcode or ""
+                lost = state.startswith(LOST) or (
+                    not state and isinstance(e, psycopg2.OperationalError | psycopg2.InterfaceError)
+                )
+                if state in IN_THE_WAY and in_the_way < TRIES_IN_THE_WAY:
+                    in_the_way += 1
+                    time.sleep(0.05 * 2**in_the_way * (1 + random.random()))  # noqa: S311  jitter
+                elif lost and time.monotonic() < deadline and not _final(e):
+                    self.close()
+                    time.sleep(0.1 + random.random() / 5)  # noqa: S311  jitter
+                else:
+                    raise _ours(e, lost=lost) from None
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...]:
+        """One statement in a transaction of its own; its first row. Safe to call from several threads."""
+        with self._lock:
+            return self.transaction(lambda cursor: _first(cursor, sql, parameters))
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        def work(cursor: Cursor) -> list[tuple[Any, ...]]:
+            cursor.execute(sql, parameters)
+            return cursor.fetchall()
+
+        with self._lock:
+            return self.transaction(work)
+
+    def _connected(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg2.connect(
+                self.url,
+                application_name=self._name,
+                connect_timeout=10,
+                keepalives=1,
+                keepalives_idle=30,
+                keepalives_interval=10,
+                keepalives_count=3,
+                tcp_user_timeout=60_000,
+            )
+            self._connection.set_client_encoding("UTF8")
+            with self._connection, self._connection.cursor() as cursor:
+                cursor.execute(SESSION)
+        return self._connection
+
+
+def plain_url(url: str) -> str:
+    """SQLAlchemy's spelling (`postgresql+psycopg2://`) is libpq's plus a driver."""
+    scheme = urlsplit(url).scheme
+    return url.replace(scheme, scheme.split("+")[0], 1)
+
+
+def _first(cursor: Cursor, sql: str, parameters: Sequence[Any]) -> tuple[Any, ...]:
+    cursor.execute(sql, parameters)
+    row = cursor.fetchone() if cursor.description else None
+    return row or ()
+
+
+def _final(error: psycopg2.Error) -> bool:
+    """A refusal to connect that waiting does not mend; libpq gives it no SQLSTATE, only words."""
+    words = str(error)
+    return error.pgcode is None and any(
+        w in words
+        for w in (
+            "password authentication failed",
+            "does not exist",
+            "could not translate host name",
+            "no pg_hba.conf entry",
+        )
+    )
+
+
+def _ours(error: psycopg2.Error, *, lost: bool) -> Exception:
+    state = error.pgcode or ""
+    if (
+        state[:2] in ("22", "54")
+        or state == errorcodes.NOT_NULL_VIOLATION
+        or isinstance(error, psycopg2.DataError)
+    ):
+        return BadValue(state or "22000")
+    if state in REFUSED:
+        return DatabaseRefused(f"Postgres refuses: {REFUSED[state]}", sqlstate=state)
+    if state in (errorcodes.UNDEFINED_TABLE, errorcodes.INVALID_SCHEMA_NAME, errorcodes.UNDEFINED_FUNCTION):
+        return NotMigrated("the database lacks a table of this version", sqlstate=state)
+    if lost and _final(error):
+        return DatabaseRefused(
+            "Postgres refuses the connection: wrong password, database or host",
+            next_step="correct DATABASE_URL",
+        )
+    if lost:
+        return DatabaseUnavailable("Postgres cannot be reached")
+    if state in IN_THE_WAY or state == errorcodes.QUERY_CANCELED:
+        return DatabaseUnavailable("another transaction holds these rows", sqlstate=state)
+    return SyncError(
+        f"Postgres refuses a statement ({type(error).__name__})",
+        sqlstate=state,
+        next_step="open an issue with this message",
+    )

@@ -1,0 +1,307 @@
+"""The account of one sync of one entity: its lease, its row in `sync.logs`, its cursor and its sightings.
+
+Everything a page changes is written in the page's own commit, numbered, so that a commit whose answer was lost is
+recognised when it is done again. The lease is a fenced row, not an advisory lock: it works through every pooler.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from sync_assets.entity import Account, Entity
+from sync_assets.errors import AlreadyRunning, FencedOff, SyncError
+from sync_assets.extract.pages import Page, Position
+from sync_assets.load.database import Database
+from sync_assets.load.upsert import Counts
+
+WAIT_FOR_LEASE = 3.0
+"""Seconds in which a second sync hopes that the first ends."""
+
+SWEEP_LIFE = 24 * 3600
+"""An unfinished sweep older than this many seconds starts afresh: what it saw says too little about today."""
+
+
+@dataclass
+class State:
+    """What a sync found when it began."""
+
+    log_id: int
+    fence: int
+    watermark: datetime | None
+    cursor: Position | None
+    sweep: int
+    sweep_seen: int
+    began: str | None  # the source's time when the sweep began
+    last_full_at: datetime | None
+    rows: int | None
+
+
+class Ledger:
+    """Use: `open`, then `commit` per batch, then `close`. The lease is held from `open` to `close`."""
+
+    def __init__(
+        self,
+        database: Database,
+        account: Account,
+        entity: Entity,
+        *,
+        kind: str,
+        run_id: str | None,
+        lease_seconds: int,
+    ) -> None:
+        self._database = database
+        self._account = account.name
+        self._system = account.system.name
+        self._entity = entity.name
+        self._kind = kind
+        self._run_id = run_id
+        self._lease = lease_seconds
+        self._commits = 0
+        self.state: State
+
+    def open(self) -> State:
+        """Raises AlreadyRunning where another sync holds the lease."""
+        until = time.monotonic() + WAIT_FOR_LEASE
+        while True:
+            try:
+                self.state = self._database.transaction(self._open)
+                return self.state
+            except AlreadyRunning:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.25)
+
+    def renew(self, database: Database) -> None:
+        """Keeps the lease while the source makes us wait; on a connection of the caller's choice."""
+        database.query(
+            "update sync.metadata set lease_until = clock_timestamp() + make_interval(secs => %s)"
+            " where account = %s and entity = %s and lease_fence = %s",
+            (self._lease, self._account, self._entity, self.state.fence),
+        )
+
+    def begin_commit(self, cursor: Cursor) -> bool:
+        """Locks the lease row. False where this commit was made already and only its answer was lost.
+
+        Raises FencedOff where another sync took over.
+        """
+        cursor.execute(
+            "update sync.metadata set lease_until = clock_timestamp() + make_interval(secs => %s)"
+            " where account = %s and entity = %s and lease_fence = %s",
+            (self._lease, self._account, self._entity, self.state.fence),
+        )
+        if cursor.rowcount == 0:
+            raise FencedOff(entity=self._entity)
+        cursor.execute("select commits from sync.logs where id = %s", (self.state.log_id,))
+        row = cursor.fetchone()
+        return row is not None and row[0] == self._commits
+
+    def end_commit(
+        self,
+        cursor: Cursor,
+        counts: Counts,
+        *,
+        deleted: int = 0,
+        pages: list[Page] | None = None,
+        position: Position | None = None,
+        sighted: bool = False,
+    ) -> None:
+        cursor.execute(
+            "update sync.logs set fetched = fetched + %s, created = created + %s, updated = updated + %s,"
+            " unchanged = unchanged + %s, stale = stale + %s, repeated = repeated + %s, rejected = rejected + %s,"
+            " deleted = deleted + %s, commits = commits + 1 where id = %s",
+            (
+                counts.fetched,
+                counts.created,
+                counts.updated,
+                counts.unchanged,
+                counts.stale,
+                counts.repeated,
+                counts.rejected,
+                deleted,
+                self.state.log_id,
+            ),
+        )
+        if sighted:
+            for page in pages or ():
+                self.sight(cursor, page.name, len(page.records), [k for k in page.keys if k is not None])
+        if position is not None:
+            self._save(
+                cursor,
+                {
+                    "sweep": self.state.sweep,
+                    "seen": self.state.sweep_seen,
+                    "position": position,
+                    "began": self.state.began,
+                    "saved": time.time(),
+                },
+            )
+
+    def sight(self, cursor: Cursor, page: str, records: int, keys: list[str]) -> None:
+        cursor.execute(
+            "insert into sync.sightings (account, entity, sweep, page, records, keys)"
+            " values (%s, %s, %s, %s, %s, %s) on conflict (account, entity, sweep, page) do update"
+            " set records = sightings.records + excluded.records, keys = sightings.keys || excluded.keys",
+            (self._account, self._entity, self.state.sweep, page, records, keys),
+        )
+
+    def committed(self) -> None:
+        self._commits += 1
+
+    def close(
+        self,
+        status: str,
+        *,
+        error: SyncError | None = None,
+        watermark: datetime | None = None,
+        whole: bool = False,
+        requests: int = 0,
+        throttled: float = 0.0,
+        note: str | None = None,
+        rows: int | None = None,
+    ) -> dict[str, Any]:
+        """Ends the sync and lets the lease go. Answers the row of `sync.logs`.
+
+        `whole` says that a sweep is done with, its cursor and sightings too. A sweep that is cut short keeps both.
+        """
+
+        def work(cursor: Cursor) -> dict[str, Any]:
+            cursor.execute(
+                "update sync.logs set status = %s, finished_at = clock_timestamp(), error = %s, note = %s, requests = %s,"
+                " throttled_seconds = %s, rows = %s where id = %s returning fetched, created, updated, unchanged, stale, repeated,"
+                " rejected, deleted, requests, throttled_seconds::float8,"
+                " extract(epoch from finished_at - started_at)::float8 as seconds",
+                (
+                    status,
+                    str(error) if error else None,
+                    note,
+                    requests,
+                    round(throttled, 3),
+                    rows,
+                    self.state.log_id,
+                ),
+            )
+            row = cursor.fetchone()
+            assert row is not None and cursor.description  # noqa: S101  the row was inserted by open
+            totals = {d.name: value for d, value in zip(cursor.description, row, strict=True)}
+            if whole:
+                cursor.execute(
+                    "delete from sync.sightings where account = %s and entity = %s",
+                    (self._account, self._entity),
+                )
+            cursor.execute(
+                "update sync.metadata set lease_holder = null, lease_until = null,"
+                " watermark = coalesce(greatest(watermark, %(watermark)s), watermark),"
+                " last_full_at = case when %(full)s then now() else last_full_at end,"
+                " last_incremental_at = case when %(incremental)s then now() else last_incremental_at end,"
+                " cursor = case when %(whole)s then null else cursor end, rows = coalesce(%(rows)s, rows),"
+                " last_error = case when %(failed)s then %(error)s end,"
+                " last_error_at = case when %(failed)s then now() end"
+                " where account = %(account)s and entity = %(entity)s and lease_fence = %(fence)s",
+                {
+                    "watermark": watermark,
+                    "full": whole and not error,
+                    "whole": whole,
+                    "rows": rows,
+                    "failed": error is not None,
+                    "incremental": self._kind == "incremental" and not error,
+                    "error": str(error) if error else None,
+                    "account": self._account,
+                    "entity": self._entity,
+                    "fence": self.state.fence,
+                },
+            )
+            return totals
+
+        return self._database.transaction(work)
+
+    def _open(self, cursor: Cursor) -> State:
+        cursor.execute(
+            "insert into sync.metadata (account, entity, system) values (%s, %s, %s) on conflict do nothing",
+            (self._account, self._entity, self._system),
+        )
+        cursor.execute(
+            "select lease_holder, lease_until > clock_timestamp(), lease_fence, watermark, cursor, last_full_at, rows"
+            "  from sync.metadata where account = %s and entity = %s for update",
+            (self._account, self._entity),
+        )
+        row = cursor.fetchone()
+        assert row is not None  # noqa: S101  inserted above
+        holder, held, fence, watermark, saved, last_full_at, rows = row
+        if held and not _is_dead(holder):
+            raise AlreadyRunning(f"already running: {holder}", account=self._account, entity=self._entity)
+        cursor.execute(
+            "update sync.logs set status = 'lost', finished_at = clock_timestamp(),"
+            " error = 'its process ended without a word' where account = %s and entity = %s"
+            " and status = 'running'",
+            (self._account, self._entity),
+        )
+        cursor.execute(
+            "insert into sync.logs (account, system, entity, kind, run_id) values (%s, %s, %s, %s, %s)"
+            " returning id, nextval('sync.seen')",
+            (self._account, self._system, self._entity, self._kind, self._run_id),
+        )
+        opened = cursor.fetchone()
+        assert opened is not None  # noqa: S101  returning
+        log_id, seen = opened
+        cursor.execute(
+            "update sync.metadata set lease_holder = %s, lease_fence = %s,"
+            " lease_until = clock_timestamp() + make_interval(secs => %s) where account = %s and entity = %s",
+            (_holder(self._run_id), fence + 1, self._lease, self._account, self._entity),
+        )
+        state = State(log_id, fence + 1, watermark, None, log_id, seen, None, last_full_at, rows)
+        if saved and time.time() - saved["saved"] < SWEEP_LIFE:
+            state.cursor, state.sweep = saved["position"], saved["sweep"]
+            state.sweep_seen, state.began = saved["seen"], saved["began"]
+        return state
+
+    def sweep(self) -> Position | None:
+        """Declares this sync a complete sweep. Answers where an unfinished one is to be gone on from."""
+        state = self.state
+
+        def work(cursor: Cursor) -> None:
+            if state.cursor is None:
+                cursor.execute(
+                    "delete from sync.sightings where account = %s and entity = %s",
+                    (self._account, self._entity),
+                )
+            cursor.execute("update sync.logs set sweep = %s where id = %s", (state.sweep, state.log_id))
+
+        self._database.transaction(work)
+        return state.cursor
+
+    def no_sweep(self) -> None:
+        """Declares this sync a partial read: what an unfinished sweep left stays as it is."""
+        self.state.began = None
+
+    def _save(self, cursor: Cursor, saved: dict[str, Any]) -> None:
+        cursor.execute(
+            "update sync.metadata set cursor = %s where account = %s and entity = %s",
+            (json.dumps(saved), self._account, self._entity),
+        )
+
+
+def _holder(run_id: str | None) -> str:
+    run = f", Dagster run {run_id}" if run_id else ""
+    return f"process {os.getpid()} on {socket.gethostname()}{run}, since {time.strftime('%H:%M:%S', time.gmtime())} UTC"
+
+
+def _is_dead(holder: str | None) -> bool:
+    """Whether the holder was a process of this machine that is no more: then nobody waits for its lease to lapse."""
+    words = (holder or "").split()
+    if len(words) < 4 or words[3].rstrip(",") != socket.gethostname() or not words[1].isdigit():
+        return False
+    try:
+        os.kill(int(words[1]), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

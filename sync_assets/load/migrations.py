@@ -1,0 +1,127 @@
+"""Applies `sql/`: database files once, account files once per account, each in a transaction of its own.
+
+A file claims its name before its statements run, so two migrators cannot both run it, and it is immutable from then
+on: an edited file, or a database that knows files this code does not, is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from sync_assets.entity import Account
+from sync_assets.errors import MigrationMismatch, NotMigrated
+from sync_assets.load.database import Database
+
+FOLDER = Path(__file__).resolve().parents[2] / "sql"
+
+CLAIMS = """
+create schema if not exists sync;
+create table if not exists sync.migrations (
+  account    text not null,
+  file       text not null,
+  checksum   text not null,
+  applied_at timestamptz not null default now(),
+  primary key (account, file)
+);
+"""
+
+LOCK = 7_236_501_984_112
+"""One number for all migrators of a database; held for a transaction, so it works through every pooler."""
+
+
+@dataclass(frozen=True)
+class Migration:
+    file: str  # "100_kaiten.sql", "local/010_kaiten_size.sql"
+    account: str  # "" for the database
+    text: str
+
+    @property
+    def checksum(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def migrations(accounts: Sequence[Account], folder: Path = FOLDER) -> list[Migration]:
+    """What a database with these accounts needs, in order; the user's own files (`local/`) come last."""
+    found: list[Migration] = []
+    for path in [*sorted(folder.glob("[0-9]*.sql")), *sorted(folder.glob("local/*.sql"))]:
+        text = path.read_text(encoding="utf-8")
+        scope = text.partition("\n")[0].removeprefix("-- scope:").strip()
+        name = path.relative_to(folder).as_posix()
+        if scope == "database":
+            found.append(Migration(name, "", text))
+        elif scope == "account":
+            system = path.stem.split("_")[1]
+            found += [Migration(name, a.schema, text) for a in accounts if a.system.name == system]
+        else:
+            raise MigrationMismatch(
+                f"the first line of {name} must be '-- scope: database' or '-- scope: account'",
+                next_step=f"correct the first line of sql/{name}",
+            )
+    return found
+
+
+def migrate(database: Database, accounts: Sequence[Account], folder: Path = FOLDER) -> list[Migration]:
+    """Applies what is missing and answers it. Raises MigrationMismatch before anything is applied."""
+    wanted = migrations(accounts, folder)
+    database.transaction(lambda cursor: _prepare(cursor))
+    missing = pending(database, accounts, folder)
+    for migration in wanted:
+        if migration in missing:
+            database.transaction(lambda cursor, m=migration: _apply(cursor, m))
+    return missing
+
+
+def pending(database: Database, accounts: Sequence[Account], folder: Path = FOLDER) -> list[Migration]:
+    """What `migrate` would apply. Raises MigrationMismatch for edited files and for a newer database."""
+    wanted = migrations(accounts, folder)
+    applied = {
+        (account, file): checksum
+        for account, file, checksum in database.rows("select account, file, checksum from sync.migrations")
+    }
+    names = {m.file for m in wanted} | {p.name for p in folder.glob("*.sql")}
+    unknown = sorted(file for _, file in applied if file not in names and not file.startswith("local/"))
+    if unknown:
+        raise MigrationMismatch(
+            f"the database knows {unknown[0]}, which this code does not: it is newer",
+            next_step="run the version that applied it, or a newer one",
+        )
+    for m in wanted:
+        if applied.get((m.account, m.file), m.checksum) != m.checksum:
+            raise MigrationMismatch(
+                f"sql/{m.file} was edited after it had been applied to {m.account or 'the database'}",
+                next_step="undo the edit and put the change into a new file",
+            )
+    return [m for m in wanted if (m.account, m.file) not in applied]
+
+
+def require_migrated(database: Database, accounts: Sequence[Account]) -> None:
+    """Raises NotMigrated where a file is missing."""
+    if missing := pending(database, accounts):
+        names = ", ".join(f"{m.file}{f' for {m.account}' if m.account else ''}" for m in missing)
+        raise NotMigrated(f"not applied yet: {names}")
+
+
+def _prepare(cursor: Cursor) -> None:
+    cursor.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
+    cursor.execute(CLAIMS)
+
+
+def _apply(cursor: Cursor, migration: Migration) -> None:
+    cursor.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
+    cursor.execute(
+        "insert into sync.migrations (account, file, checksum) values (%s, %s, %s) on conflict do nothing",
+        (migration.account, migration.file, migration.checksum),
+    )
+    if cursor.rowcount == 0:
+        return
+    if migration.account:
+        schema = sql.Identifier(migration.account)
+        cursor.execute(sql.SQL("create schema if not exists {}").format(schema))
+        cursor.execute(sql.SQL("set local search_path = {}").format(schema))
+    cursor.execute(migration.text)

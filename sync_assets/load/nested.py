@@ -1,0 +1,96 @@
+"""Records that came inside a parent's answer, built from the stored parents by one statement and loaded like any page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from sync_assets.entity import Inside
+from sync_assets.load.slow_path import reject
+from sync_assets.load.target import Target
+from sync_assets.load.upsert import Counts, decide, open_stage
+
+FOUND = """
+create temp table if not exists sync_found (key text, doc jsonb, seen bigint) on commit delete rows
+"""
+
+ONE_PATH = """
+select ({record}) as doc, parent.seen
+  from {parent} parent {levels}
+ where {where}
+"""
+
+FIND = """
+insert into sync_found (key, doc, seen)
+select nullif(concat_ws('/', {parts}), ''), doc, seen from ({paths}) found
+"""
+
+# Of two records with one key the one whose parent was read later stays.
+STAGE_DIFFERENT = """
+insert into sync_stage (ord, key, doc, hash, seen, shape, omits, adds)
+select row_number() over (), f.key, f.doc::text, null, f.seen, 'inside', '{{}}', '{{}}'
+  from (select distinct on (key) key, doc, seen from sync_found where key is not null order by key, seen desc) f
+  left join {table} t on {same_key}
+ where t.raw_json is distinct from f.doc
+"""
+
+TOTALS = """
+select count(*), count(key), count(distinct key), coalesce(array_agg(distinct key) filter (where key is not null), '{}')
+  from sync_found
+"""
+
+
+@dataclass(frozen=True)
+class Derived:
+    counts: Counts
+    keys: list[str]
+
+
+def derive(
+    cursor: Cursor, target: Target, read: Inside, parent: Target, options: dict[str, Any], sync_id: int
+) -> Derived:
+    """Brings the entity in line with its parents' stored records; what is no longer in them is for `deletions`."""
+    cursor.execute(sql.SQL("set local search_path = {}").format(sql.Identifier(target.schema)))
+    open_stage(cursor)
+    cursor.execute(FOUND)
+    cursor.execute("delete from sync_found")
+    paths = sql.SQL(" union all ").join(
+        sql.SQL(ONE_PATH).format(
+            parent=parent.table, levels=_levels(path), record=sql.SQL(read.record), where=sql.SQL(read.where)
+        )
+        for path in read.paths
+    )
+    parts = sql.SQL(", ").join(sql.SQL("doc ->> {}").format(sql.Literal(k)) for k in target.entity.keys)
+    cursor.execute(sql.SQL(FIND).format(parts=parts, paths=paths), options)
+    cursor.execute(TOTALS)
+    row = cursor.fetchone()
+    assert row is not None  # noqa: S101  an aggregate has one row
+    total, keyed, distinct, keys = row
+    if keyed < total:
+        cursor.execute("select doc::text from sync_found where key is null")
+        for (document,) in cursor.fetchall():
+            reject(cursor, target, document.encode(), sync_id)
+    split = sql.SQL("string_to_array(f.key, '/')") if len(target.entity.keys) > 1 else sql.SQL("array[f.key]")
+    cursor.execute(sql.SQL(STAGE_DIFFERENT).format(table=target.table, same_key=target.same_key("t", split)))
+    staged = cursor.rowcount
+    counts = decide(cursor, target, sync_id, staged) if staged else Counts()
+    counts.unchanged += distinct - staged
+    counts.repeated += keyed - distinct
+    counts.rejected += total - keyed
+    return Derived(counts, keys)
+
+
+def _levels(path: str) -> sql.Composable:
+    """The joins that walk down a path; its last level is `item`, the one above it `above`."""
+    steps = path.split(" > ")
+    names = ["above", "item"][-len(steps) :]
+    sources = ["parent.raw_json", *names]
+    return sql.SQL(" ").join(
+        sql.SQL("cross join lateral jsonb_path_query({}, {}) {}").format(
+            sql.SQL(source), sql.Literal(step), sql.Identifier(name)
+        )
+        for source, step, name in zip(sources, steps, names, strict=False)
+    )

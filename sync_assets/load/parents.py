@@ -1,0 +1,156 @@
+"""Links that point at nobody, and healing them: the missing parent waits with a name and is asked for by its key.
+
+Nothing is enforced and no stub row is made: the child is stored as it is, and what waits is counted beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from sync_assets.entity import Link
+from sync_assets.load.target import Target
+
+HEAL_AT_ONCE = 200
+"""Parents asked for by key in one sync; the rest follow with the next."""
+
+NEXT_TRY = "least(interval '1 day', interval '5 minutes' * power(2, tries))"
+
+# `{scope}` limits the look to the rows that this sync wrote: the whole table is for the integrity check.
+ORPHANS = """
+select {child_key} as parent, count(*) as children
+  from {child} c left join {parent} p on {joined}
+ where {pointing} and {absent} and {scope}
+ group by 1
+"""
+
+AWAIT = """
+insert into sync.missing_parents (account, entity, key, child_entity, child_columns)
+select %(account)s, %(entity)s, o.parent, %(child)s, %(columns)s from ({orphans}) o
+on conflict do nothing
+"""
+
+ARRIVED = """
+delete from sync.missing_parents m
+ where m.account = %(account)s and m.entity = %(entity)s and exists (select from {table} t where {same_key})
+"""
+
+NO_LONGER_ASKED_FOR = """
+delete from sync.missing_parents m
+ where m.account = %(account)s and m.entity = %(entity)s and m.child_entity = %(child)s and m.child_columns = %(columns)s
+   and not exists (select from {child} c where {pointing} and {child_key} = m.key)
+"""
+
+DUE = """
+select distinct key from sync.missing_parents
+ where account = %(account)s and entity = %(entity)s and state <> 'gone' and next_try_at <= clock_timestamp()
+ order by key limit %(most)s
+"""
+
+TOMBSTONED = """
+update sync.missing_parents m set state = 'gone', evidence = 'gone since ' || t.deleted_at::date || ': ' || t.evidence
+  from sync.tombstones t
+ where m.account = %(account)s and m.entity = %(entity)s and m.state = 'waiting'
+   and (t.account, t.entity, t.key) = (m.account, m.entity, m.key)
+"""
+
+TRIED = f"""
+update sync.missing_parents set tries = tries + 1, state = %(state)s, evidence = %(evidence)s,
+       next_try_at = clock_timestamp() + {NEXT_TRY}
+ where account = %(account)s and entity = %(entity)s and key = %(key)s
+"""  # noqa: S608  NEXT_TRY is ours
+
+
+def orphans(child: Target, parent: Target, link: Link, scope: sql.Composable) -> sql.Composed:
+    """A query of the parents that `child` points at in vain: (parent key as text, number of children)."""
+    on = ((link.on,) if isinstance(link.on, str) else link.on) or parent.entity.keys
+    joined = sql.SQL(" and ").join(
+        sql.SQL("{} = {}").format(sql.Identifier("p", o), sql.Identifier("c", n))
+        for n, o in zip(link.names, on, strict=True)
+    )
+    return sql.SQL(ORPHANS).format(
+        child=child.table,
+        parent=parent.table,
+        joined=joined,
+        pointing=_pointing(link),
+        scope=scope,
+        child_key=_child_key(link),
+        absent=sql.SQL("{} is null").format(sql.Identifier("p", on[0])),
+    )
+
+
+def note_missing(cursor: Cursor, child: Target, parent: Target, link: Link, sync_id: int) -> int:
+    """Puts the parents that rows of this sync point at in vain on the waiting list. Answers how many were new."""
+    where = {
+        "account": child.account,
+        "entity": parent.entity.name,
+        "child": child.entity.name,
+        "columns": ", ".join(link.names),
+    }
+    scope = sql.SQL("c.sync_id = {}").format(sql.Literal(sync_id))
+    cursor.execute(sql.SQL(AWAIT).format(orphans=orphans(child, parent, link, scope)), where)
+    new = cursor.rowcount
+    cursor.execute(
+        sql.SQL(NO_LONGER_ASKED_FOR).format(
+            child=child.table, pointing=_pointing(link), child_key=_child_key(link)
+        ),
+        where,
+    )
+    return new
+
+
+def settle(cursor: Cursor, parent: Target) -> None:
+    """Takes parents that have come off the list, and marks those that were deleted."""
+    where = {"account": parent.account, "entity": parent.entity.name}
+    cursor.execute(
+        "select exists (select from sync.missing_parents where account = %(account)s and entity = %(entity)s)",
+        where,
+    )
+    waiting = cursor.fetchone()
+    if waiting and waiting[0]:
+        cursor.execute(
+            sql.SQL(ARRIVED).format(
+                table=parent.table, same_key=parent.same_key("t", sql.SQL("string_to_array(m.key, '/')"))
+            ),
+            where,
+        )
+        cursor.execute(TOMBSTONED, where)
+
+
+def due(cursor: Cursor, parent: Target) -> list[str]:
+    """Keys of parents to be asked for now."""
+    cursor.execute(DUE, {"account": parent.account, "entity": parent.entity.name, "most": HEAL_AT_ONCE})
+    return [key for (key,) in cursor.fetchall()]
+
+
+def tried(cursor: Cursor, parent: Target, outcomes: Mapping[str, tuple[str, str]]) -> None:
+    """Records for each key what asking for it gave: (state, evidence)."""
+    for key, (state, evidence) in outcomes.items():
+        cursor.execute(
+            TRIED,
+            {
+                "account": parent.account,
+                "entity": parent.entity.name,
+                "key": key,
+                "state": state,
+                "evidence": evidence,
+            },
+        )
+
+
+def _pointing(link: Link) -> sql.Composable:
+    tests: list[sql.Composable] = [
+        sql.SQL("{} is not null").format(sql.Identifier("c", n)) for n in link.names
+    ]
+    tests += [
+        sql.SQL("{}::text <> all({})").format(sql.Identifier("c", n), sql.Literal(list(link.none)))
+        for n in link.names[-1:]
+        if link.none
+    ]
+    return sql.SQL(" and ").join(tests)
+
+
+def _child_key(link: Link) -> sql.Composable:
+    return sql.SQL(" || '/' || ").join(sql.SQL("{}::text").format(sql.Identifier("c", n)) for n in link.names)

@@ -1,0 +1,104 @@
+"""A mirrored table as the database's catalog describes it: the one place that knows columns, because `sql/` does."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from sync_assets.entity import Account, Entity
+from sync_assets.errors import NotMigrated
+
+RECORD = ("raw_json", "seen", "sync_id", "payload_hash", "payload_shape", "first_seen_at", "synced_at")
+
+COLUMNS = """
+select a.attname, format_type(a.atttypid, a.atttypmod), pg_get_expr(d.adbin, d.adrelid), col_description(a.attrelid, a.attnum)
+  from pg_attribute a
+  left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum and a.attgenerated <> ''
+ where a.attrelid = to_regclass(%s) and a.attnum > 0 and not a.attisdropped
+ order by a.attnum
+"""
+
+CAST = re.compile(r"^sync\.to_([a-z]+[a-z_]*\d*)\((.*)\)$", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    type: str
+    expression: str | None  # sync.to_<kind>(<source>), schema-qualified; None for the columns of sync.record
+    comment: str | None
+
+    @property
+    def source(self) -> str | None:
+        """The text expression below the cast."""
+        match = CAST.match(self.expression or "")
+        return match.group(2) if match else None
+
+
+@dataclass(frozen=True)
+class Target:
+    account: str
+    schema: str
+    entity: Entity
+    columns: tuple[Column, ...]
+
+    @property
+    def table(self) -> sql.Identifier:
+        return sql.Identifier(self.schema, self.entity.name)
+
+    @property
+    def typed(self) -> list[Column]:
+        return [c for c in self.columns if c.expression]
+
+    def type_of(self, name: str) -> str:
+        return next(c.type for c in self.columns if c.name == name)
+
+    @property
+    def numeric_keys(self) -> tuple[bool, ...]:
+        return tuple(self.type_of(k) == "bigint" for k in self.entity.keys)
+
+    def key_text(self, alias: str) -> sql.Composable:
+        """The key of a row as one text, as `key_reader` spells it."""
+        parts = sql.SQL(" || '/' || ").join(
+            sql.SQL("{}::text").format(sql.Identifier(alias, k)) for k in self.entity.keys
+        )
+        return sql.SQL("({})").format(parts)
+
+    def key_columns(self, alias: str | None = None) -> sql.Composable:
+        return sql.SQL(", ").join(
+            sql.Identifier(alias, k) if alias else sql.Identifier(k) for k in self.entity.keys
+        )
+
+    def same_key(self, alias: str, parts: sql.Composable) -> sql.Composable:
+        """`alias`'s key equals the text[] `parts`."""
+        return sql.SQL(" and ").join(
+            sql.SQL("{} = ({}::text[])[{}]::{}").format(
+                sql.Identifier(alias, k), parts, sql.Literal(i + 1), sql.SQL(self.type_of(k))
+            )  # catalog's own word
+            for i, k in enumerate(self.entity.keys)
+        )
+
+    def canonical(self, key: str) -> str | None:
+        """The one spelling of this key, None where the text cannot be a key of the table."""
+        parts = key.split("/") if len(self.entity.keys) > 1 else [key]
+        if len(parts) != len(self.entity.keys):
+            return None
+        spelled = []
+        for part, numeric in zip(parts, self.numeric_keys, strict=True):
+            if numeric and not (part.isascii() and part.isdigit() and len(part) <= 18):
+                return None
+            spelled.append(str(int(part)) if numeric else part)
+        return "/".join(spelled)
+
+
+def target(cursor: Cursor, account: Account, entity: Entity) -> Target:
+    """Raises NotMigrated where the table is not there."""
+    cursor.execute("set local search_path = ''")
+    cursor.execute(COLUMNS, (f'"{account.schema}"."{entity.name}"',))
+    columns = tuple(Column(*row) for row in cursor.fetchall())
+    if not columns:
+        raise NotMigrated(f"the table {account.schema}.{entity.name} is not there")
+    return Target(account.name, account.schema, entity, columns)

@@ -1,0 +1,236 @@
+"""Decides before it writes: unchanged records cost one look-up by key; the rest go through a staging table in one statement.
+
+Guard: content wins when its source time is newer, or equal (no time counts as equal) and it was asked for later. So a
+page that was read before a webhook and loaded after it loses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from sync_assets import crash
+from sync_assets.entity import ById, Whole
+from sync_assets.extract.pages import Page
+from sync_assets.load.target import Target
+
+STAGE = """
+create temp table if not exists sync_stage (
+  ord integer, key text, doc text, hash bytea, seen bigint, shape text, omits text[], adds text[]
+) on commit delete rows
+"""
+EXTERNAL = "alter table sync_stage alter column doc set storage external"
+
+# Rows are locked in key order first, so that two of our own writers cannot wait for each other in a ring.
+LOCK = """
+select 1 from {table} t
+  join sync_stage s on {same_key}
+ order by {keys} for update of t
+"""
+
+DECIDE = """
+with incoming as materialized (
+  select s.ord, s.key, s.hash, s.seen, s.shape, t.raw_json as held,
+         case when t.raw_json is null or s.omits = '{{}}' then '{{}}'::jsonb
+              else coalesce((select jsonb_object_agg(o, t.raw_json -> o) from unnest(s.omits) o where t.raw_json ? o), '{{}}')
+         end || (s.doc::jsonb - s.adds) as doc
+    from sync_stage s left join {table} t on {same_key}
+), judged as (
+  select *, held is not null and held - %(volatile)s::text[] = doc - %(volatile)s::text[] as same from incoming
+), renewed as (
+  update {table} t set payload_hash = j.hash, payload_shape = j.shape
+    from (select *, string_to_array(key, '/') as parts from judged where same) j
+   where {same_judged}
+  returning 1
+), written as (
+  insert into {table} as t (raw_json, seen, sync_id, payload_hash, payload_shape)
+  select doc, seen, %(sync_id)s, hash, shape from judged where not same order by ord
+  on conflict ({key_columns}) do update set
+    raw_json = excluded.raw_json, seen = excluded.seen, sync_id = excluded.sync_id,
+    payload_hash = excluded.payload_hash, payload_shape = excluded.payload_shape, synced_at = now()
+  where excluded.source_changed_at > t.source_changed_at
+     or (coalesce(excluded.source_changed_at = t.source_changed_at, true) and excluded.seen > t.seen)
+  returning xmax = 0 as created, {key_text} as key
+)
+select (select count(*) from renewed), count(*) filter (where created), count(*) filter (where not created),
+       array_agg(key) filter (where created)
+  from written
+"""
+
+FORGET_TOMBSTONES = "delete from sync.tombstones where account = %s and entity = %s and key = any(%s)"
+
+
+@dataclass
+class Counts:
+    """What became of the records of one commit. Their sum is `fetched`."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    stale: int = 0
+    repeated: int = 0
+    rejected: int = 0
+
+    @property
+    def fetched(self) -> int:
+        return self.created + self.updated + self.unchanged + self.stale + self.repeated + self.rejected
+
+    def __iadd__(self, more: Counts) -> Counts:
+        for name, value in vars(more).items():
+            setattr(self, name, getattr(self, name) + value)
+        return self
+
+
+@dataclass
+class Row:
+    """A record on its way to the staging table."""
+
+    key: str
+    record: bytes | msgspec.Raw
+    seen: int
+    read: Whole | ById
+    hash: bytes
+
+
+@dataclass
+class Batch:
+    """The records of one commit, one per key, and what was left out on the way."""
+
+    rows: dict[str, Row] = field(default_factory=dict)
+    keyless: list[bytes] = field(default_factory=list)
+    repeated: int = 0
+    suspect: bool = False
+
+
+def batch(target: Target, pages: Iterable[Page]) -> Batch:
+    """Of two records with one key the one asked for later stays, of one page the last."""
+    found = Batch()
+    for page in pages:
+        found.suspect |= page.suspect
+        for record, text in zip(page.records, page.keys, strict=True):
+            key = target.canonical(text) if text is not None else None
+            if key is None:
+                found.keyless.append(bytes(record))
+                continue
+            held = found.rows.get(key)
+            if held is not None:
+                found.repeated += 1
+                if held.seen > page.seen:
+                    continue
+            digest = hashlib.blake2b(record, digest_size=16).digest()
+            found.rows[key] = Row(key, record, page.seen, page.read, digest)
+    return found
+
+
+def changed(cursor: Cursor, target: Target, rows: dict[str, Row]) -> list[Row]:
+    """The rows whose bytes are not those that are stored already."""
+    keys = sorted(rows)
+    if not keys:
+        return []
+    if len(target.entity.keys) == 1:
+        column = target.entity.keys[0]
+        query = sql.SQL(
+            "select t.{key}::text, t.payload_hash, t.payload_shape from {table} t where t.{key} = any(%s::{type}[])"
+        )
+        query = query.format(
+            key=sql.Identifier(column), table=target.table, type=sql.SQL(target.type_of(column))
+        )
+    else:
+        query = sql.SQL(
+            "select {text}, t.payload_hash, t.payload_shape from unnest(%s::text[]) wanted(key) join {table} t on {same}"
+        ).format(
+            text=target.key_text("t"),
+            table=target.table,
+            same=target.same_key("t", sql.SQL("string_to_array(wanted.key, '/')")),
+        )
+    cursor.execute(query, (keys,))
+    held = {key: (bytes(hash_ or b""), shape) for key, hash_, shape in cursor}
+    return [r for k in keys if held.get(k) != ((r := rows[k]).hash, r.read.shape)]
+
+
+def write(cursor: Cursor, target: Target, rows: list[Row], sync_id: int) -> Counts:
+    """Writes rows that differ from what is stored. Raises psycopg2's DataError for a value that jsonb refuses."""
+    if not rows:
+        return Counts()
+    stage(cursor, rows)
+    crash.point("after stage")
+    return decide(cursor, target, sync_id, len(rows))
+
+
+def stage(cursor: Cursor, rows: list[Row]) -> None:
+    open_stage(cursor)
+    lines = io.BytesIO()
+    for i, row in enumerate(rows):
+        document = (
+            bytes(row.record)
+            .replace(b"\\", b"\\\\")
+            .replace(b"\n", b"\\n")
+            .replace(b"\r", b"\\r")
+            .replace(b"\t", b"\\t")
+        )
+        key = (
+            row.key.replace("\\", "\\\\")
+            .replace("\t", "\\t")
+            .replace("\n", "\\n")
+            .replace("\r", "\\r")
+            .encode()
+        )
+        lines.write(
+            b"%d\t%s\t%s\t\\\\x%s\t%d\t%s\t%s\t%s\n"
+            % (
+                i,
+                key,
+                document,
+                row.hash.hex().encode(),
+                row.seen,
+                row.read.shape.encode(),
+                _array(row.read.omits),
+                _array(row.read.adds),
+            )
+        )
+    lines.seek(0)
+    cursor.copy_expert("copy sync_stage (ord, key, doc, hash, seen, shape, omits, adds) from stdin", lines)
+
+
+def open_stage(cursor: Cursor) -> None:
+    cursor.execute("select to_regclass('pg_temp.sync_stage') is null")
+    row = cursor.fetchone()
+    if row and row[0]:
+        cursor.execute(STAGE)
+        cursor.execute(EXTERNAL)
+    cursor.execute("delete from sync_stage")
+
+
+def decide(cursor: Cursor, target: Target, sync_id: int, staged: int) -> Counts:
+    """Loads the staging table into the target. Rows that are neither written nor the same are stale."""
+    parts = sql.SQL("string_to_array(s.key, '/')") if len(target.entity.keys) > 1 else sql.SQL("array[s.key]")
+    judged = sql.SQL("j.parts") if len(target.entity.keys) > 1 else sql.SQL("array[j.key]")
+    same_key = target.same_key("t", parts)
+    cursor.execute(sql.SQL(LOCK).format(table=target.table, same_key=same_key, keys=target.key_columns("t")))
+    cursor.execute(
+        sql.SQL(DECIDE).format(
+            table=target.table,
+            same_key=same_key,
+            same_judged=target.same_key("t", judged),
+            key_columns=target.key_columns(),
+            key_text=target.key_text("t"),
+        ),
+        {"sync_id": sync_id, "volatile": list(target.entity.volatile)},
+    )
+    row = cursor.fetchone()
+    assert row is not None  # noqa: S101  an aggregate without GROUP BY has one row
+    same, created, updated, born = row
+    if born:
+        cursor.execute(FORGET_TOMBSTONES, (target.account, target.entity.name, born))
+    crash.point("after upsert")
+    return Counts(created=created, updated=updated, unchanged=same, stale=staged - same - created - updated)
+
+
+def _array(names: tuple[str, ...]) -> bytes:
+    return b"{" + ",".join(names).encode() + b"}"

@@ -1,0 +1,16 @@
+"""Kaiten: boards and cards, a tree that is paged; https://developers.kaiten.ru."""
+
+from sync_assets.entity import Bucket, System
+from sync_assets.systems.kaiten.api import KaitenApi, KaitenSettings
+from sync_assets.systems.kaiten.entities import ENTITIES
+
+KAITEN = System(
+    "kaiten",
+    title="Kaiten",
+    settings=KaitenSettings,
+    api=KaitenApi,
+    entities=lambda _: ENTITIES,
+    buckets=(Bucket("api", rate=5),),
+    preflight=("/users/current", {}),
+    docs="https://developers.kaiten.ru",
+)

@@ -1,0 +1,135 @@
+"""Kaiten's entities. Boards bring their columns and live lanes along; only cards can be filtered by time."""
+
+from sync_assets.entity import ById, Each, Entity, Inside, Link, OffsetPages, Whole
+
+DOCS = "https://developers.kaiten.ru"
+
+SPACES = Entity(
+    "spaces",
+    read=Whole("/spaces"),
+    one=ById("/spaces/{key}", adds=("boards",)),
+    volatile=("boards",),
+    doc="The top of the tree; a space holds boards.",
+    url=f"{DOCS}/spaces/get-list-of-spaces",
+    hints=("space:update",),
+)
+
+USERS = Entity(
+    "users",
+    read=OffsetPages("/users", params={"include_inactive": "true"}),
+    volatile=("last_request_date",),  # moves whenever the person does anything
+    doc="People, deactivated ones (role 3) too.",
+    url=f"{DOCS}/users/retrieve-list-of-users",
+)
+
+CARD_TYPES = Entity(
+    "card_types",
+    read=OffsetPages("/card-types"),
+    doc="Kinds of cards. Type 1, Card, belongs to no company.",
+    url=f"{DOCS}/card-types/get-list-of-card-types",
+)
+
+TAGS = Entity(
+    "tags",
+    read=OffsetPages("/tags"),
+    doc="The company's tags; which card bears which is in the view card_tags.",
+    url=f"{DOCS}/tags/retrieve-list-of-tags",
+)
+
+PROPERTY_DEFINITIONS = Entity(
+    "property_definitions",
+    read=Whole(
+        "/company/custom-properties"
+    ),  # the whole list: it pages only where limit and offset are both sent
+    one=ById("/company/custom-properties/{key}"),
+    links=(Link("author_id", "users", order=False),),
+    doc="Custom properties of cards; their values on cards are in the view card_properties.",
+    url=f"{DOCS}/custom-properties/get-list-of-properties",
+)
+
+PROPERTY_VALUES = Entity(
+    "property_values",
+    read=Each(
+        "property_definitions",
+        Whole("/company/custom-properties/{key}/select-values"),
+        where="type = 'select'",
+        carry="custom_property_id",
+    ),
+    links=(Link("property_id", "property_definitions"),),
+    doc="The options of select properties.",
+    url=f"{DOCS}/custom-property-select-values/get-list-of-select-values",
+)
+
+BOARDS = Entity(
+    "boards",
+    read=Each("spaces", Whole("/spaces/{key}/boards"), carry="space_id"),
+    one=ById("/boards/{key}", adds=("cards",)),
+    links=(Link("space_id", "spaces"), Link("default_card_type_id", "card_types", order=False)),
+    doc="Boards of a space. Kaiten has no archived boards.",
+    url=f"{DOCS}/boards/get-list-of-boards",
+    hints=("board:add", "board:update"),
+)
+
+COLUMNS = Entity(
+    "columns",
+    read=Inside("boards", ("$.columns[*]", "$.columns[*].subcolumns[*]"), record="item - 'subcolumns'"),
+    links=(Link("board_id", "boards"), Link("column_id", "columns")),
+    doc="Columns and subcolumns; column_id is a subcolumn's parent.",
+    url=f"{DOCS}/columns/get-list-of-columns",
+)
+
+LANES = Entity(
+    "lanes",
+    read=(
+        Inside("boards", ("$.lanes[*]",)),
+        # A board's answer holds its live lanes only.
+        Each("boards", Whole("/boards/{key}/lanes"), variants=({"condition": 2}, {"condition": 3})),
+    ),
+    links=(Link("board_id", "boards"), Link("default_card_type_id", "card_types", order=False)),
+    doc="Lanes: live (condition 1), archived (2) and deleted (3).",
+    url=f"{DOCS}/lanes/get-list-of-lanes",
+)
+
+CARDS = Entity(
+    "cards",
+    read=OffsetPages(
+        "/cards",
+        params={"additional_card_fields": "description"},
+        since="updated_after",  # inclusive
+        order={"order_by": "id", "order_direction": "asc"},  # the order that edits do not change
+    ),
+    one=ById("/cards/{key}", adds=("checklists", "files", "blockers", "external_links", "slas", "iteration")),
+    links=(
+        Link("board_id", "boards"),
+        Link("column_id", "columns"),
+        Link("lane_id", "lanes"),
+        Link("owner_id", "users", order=False),
+        Link("type_id", "card_types", order=False),
+    ),
+    doc="Cards, on the board and archived, with description; tags, members, children and properties are views.",
+    url=f"{DOCS}/cards/retrieve-card-list",
+    hints=(
+        "card:add",
+        "card:update",
+        "card_member:add",
+        "card_member:remove",
+        "card_member:update",
+        "tag:add",
+        "tag:remove",
+        "block:add",
+        "block:update",
+    ),
+)
+
+ENTITIES = (
+    SPACES,
+    USERS,
+    CARD_TYPES,
+    TAGS,
+    PROPERTY_DEFINITIONS,
+    PROPERTY_VALUES,
+    BOARDS,
+    COLUMNS,
+    LANES,
+    CARDS,
+)

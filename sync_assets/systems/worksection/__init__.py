@@ -1,0 +1,16 @@
+"""Worksection: projects and tasks in one answer each, without pages or change stamps; https://worksection.com/en/faq/api.html."""
+
+from sync_assets.entity import Bucket, System
+from sync_assets.systems.worksection.api import WorksectionApi, WorksectionSettings
+from sync_assets.systems.worksection.entities import entities
+
+WORKSECTION = System(
+    "worksection",
+    title="Worksection",
+    settings=WorksectionSettings,
+    api=WorksectionApi,
+    entities=entities,
+    buckets=(Bucket("api", rate=1),),
+    preflight=("get_project_groups", {}),
+    docs="https://worksection.com/en/faq/api.html",
+)

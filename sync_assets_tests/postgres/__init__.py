@@ -1,0 +1,1 @@
+"""The embedded server, started, joined, killed and started again for real."""

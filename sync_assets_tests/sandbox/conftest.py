@@ -1,0 +1,58 @@
+"""One small world per test, over real sockets; payloads that the project did not make are optional."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from sync_assets.sandbox.server import Sandbox
+
+UNLIMITED = {"kaiten": 0.0, "worksection": 0.0}
+
+
+@pytest.fixture
+def sb() -> Iterator[Sandbox]:
+    with Sandbox(rates=UNLIMITED) as sandbox:
+        yield sandbox
+
+
+class Client:
+    """A thin caller of both APIs."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        headers = {"Authorization": f"Bearer {sandbox.kaiten_token}"}
+        self.http = httpx.Client(base_url=f"{sandbox.kaiten_url}/api/latest", headers=headers, timeout=5)
+
+    def kaiten(self, path: str, method: str = "GET", **more: Any) -> httpx.Response:
+        return self.http.request(method, path, **more)
+
+    def cards(self, **query: Any) -> list[dict[str, Any]]:
+        """Every card, paged by offset."""
+        found: list[dict[str, Any]] = []
+        while page := self.kaiten("/cards", params={"limit": 100, "offset": len(found), "order_by": "id", **query}).json():
+            found += page
+        return found
+
+    def worksection(self, action: str, **parameters: Any) -> Any:
+        body = {"action": action, **parameters, "access_token": self.sandbox.world.systems["worksection"].credentials()["access_token"]}
+        return self.http.post(f"{self.sandbox.worksection_url}/api/oauth2", json=body).json()
+
+
+@pytest.fixture
+def client(sb: Sandbox) -> Iterator[Client]:
+    caller = Client(sb)
+    with caller.http:
+        yield caller
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    default = Path(__file__).parents[3] / "shared" / "data"
+    folder = Path(os.environ.get("SYNC_ASSETS_SHARED_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"recorded payloads are not at {folder}; set SYNC_ASSETS_SHARED_DATA")
+    return folder
