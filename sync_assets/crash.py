@@ -9,5 +9,5 @@ CRASH_AT = os.environ.get("SYNC_ASSETS_CRASH_AT")
 
 
 def point(name: str) -> None:
-    if CRASH_AT == name:
+    if name == CRASH_AT:
         os.kill(os.getpid(), signal.SIGKILL)

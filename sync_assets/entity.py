@@ -106,9 +106,7 @@ class Entity:
     one: ById | None = None
     changes: Changes | None = None
     links: tuple[Link, ...] = ()
-    volatile: tuple[
-        str, ...
-    ] = ()  # top-level parts that change by themselves and do not make a record "changed"
+    volatile: tuple[str, ...] = ()  # top-level parts that change by themselves and do not make a record "changed"
     changing: bool = True  # False: the source gives no change time; then only content and sighting decide
     doc: str = ""
     url: str = ""

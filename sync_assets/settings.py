@@ -38,9 +38,7 @@ FORMER_NAMES = {
 }
 """Variables of older set-ups. Supabase's REST address and keys give way to its Postgres connection string."""
 
-TLS_SWITCHES = re.compile(
-    r"^(SYNC|[A-Z0-9]+)_(VERIFY(_TLS|_SSL)?|TLS_VERIFY|SSL_VERIFY|INSECURE)$|^PYTHONHTTPSVERIFY$"
-)
+TLS_SWITCHES = re.compile(r"^(SYNC|[A-Z0-9]+)_(VERIFY(_TLS|_SSL)?|TLS_VERIFY|SSL_VERIFY|INSECURE)$|^PYTHONHTTPSVERIFY$")
 
 
 class SyncSettings(BaseSettings):
@@ -83,9 +81,7 @@ class AccountSettings(BaseSettings):
 
     def secrets(self) -> tuple[str, ...]:
         values = (getattr(self, name) for name in type(self).model_fields)
-        return tuple(
-            v.get_secret_value() for v in values if isinstance(v, SecretStr) and v.get_secret_value()
-        )
+        return tuple(v.get_secret_value() for v in values if isinstance(v, SecretStr) and v.get_secret_value())
 
     @classmethod
     def required(cls) -> tuple[str, ...]:
@@ -183,11 +179,7 @@ def _unset(system: System, env: Mapping[str, str]) -> str:
 
 
 def _former_hint(names: Sequence[str], env: Mapping[str, str]) -> str:
-    hints = [
-        f"{old} is the former name of {new}"
-        for old, new in FORMER_NAMES.items()
-        if old in env and new in names
-    ]
+    hints = [f"{old} is the former name of {new}" for old, new in FORMER_NAMES.items() if old in env and new in names]
     return f" ({'; '.join(hints)})" if hints else ""
 
 
@@ -200,9 +192,5 @@ def _typed(cls: type[T], prefix: str, env: Mapping[str, str]) -> T:
     try:
         return cls.model_validate(values)
     except ValidationError as e:
-        wrong = ", ".join(
-            f"{prefix}{str(x['loc'][0]).upper()}: {x['msg']}" for x in e.errors(include_input=False)
-        )
-    raise MissingSetting(
-        f"a setting is not valid: {wrong}", next_step="correct it in the environment or in .env"
-    )
+        wrong = ", ".join(f"{prefix}{str(x['loc'][0]).upper()}: {x['msg']}" for x in e.errors(include_input=False))
+    raise MissingSetting(f"a setting is not valid: {wrong}", next_step="correct it in the environment or in .env")

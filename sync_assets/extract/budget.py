@@ -1,7 +1,7 @@
 """A source's rate limits, kept in Postgres so that every process of ours together stays below them.
 
-Slots are handed out by `sync.take` in small blocks and at most two seconds ahead; a 429 pauses the bucket for all. Waiting
-happens here, outside any lock and outside any transaction.
+Slots are handed out by `sync.take` in small blocks and at most two seconds ahead; a 429 pauses the bucket for all.
+Waiting happens here, outside any lock and outside any transaction.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
@@ -47,9 +48,7 @@ class Fetch:
             read = reads[index]
             start = resume if index == resume.get("read", 0) else {}
             yield from (
-                self._each(read, index, start)
-                if isinstance(read, Each)
-                else self._list(read, index, since, start)
+                self._each(read, index, start) if isinstance(read, Each) else self._list(read, index, since, start)
             )
 
     def by_id(self, one: ById, keys: Iterable[str]) -> Iterator[tuple[str, Page | SyncError]]:
@@ -63,7 +62,7 @@ class Fetch:
             except SyncError as e:
                 return key, e
 
-        yield from _in_order(((lambda stop, key=key: look(key, stop)) for key in keys), lambda _: IN_FLIGHT)
+        yield from _in_order((partial(look, key) for key in keys), lambda _: IN_FLIGHT)
 
     def _each(self, read: Each, index: int, start: Position) -> Iterator[Page]:
         done = (start["parent"], start["variant"]) if "parent" in start else None
@@ -83,7 +82,7 @@ class Fetch:
             page.after = {"read": index, "parent": parent, "variant": variant}
             return [page]
 
-        jobs = ((lambda stop, p=parent, v=variant: one(p, v, stop)) for parent, variant in places)
+        jobs = (partial(one, parent, variant) for parent, variant in places)
         for pages in _in_order(jobs, lambda _: IN_FLIGHT):
             yield from pages
 
@@ -95,9 +94,7 @@ class Fetch:
         page.after = {"read": index + 1}
         yield page
 
-    def _offset_pages(
-        self, read: OffsetPages, index: int, since: str | None, start: Position
-    ) -> Iterator[Page]:
+    def _offset_pages(self, read: OffsetPages, index: int, since: str | None, start: Position) -> Iterator[Page]:
         """Invariant: every row that stands still in the listing from start to end is yielded.
 
         Each page must hold the last row of the page before it (its anchor). Rows that went away before the offset pull
@@ -115,10 +112,7 @@ class Fetch:
                 **({read.since: since} if read.since and since else {}),
             }
             closing = _in_order(
-                (
-                    (lambda stop, at=at: self._page(read, base, at, stop))
-                    for at in count(offset, max(1, size - 1))
-                ),
+                (partial(self._page, read, base, at) for at in count(offset, max(1, size - 1))),
                 lambda done: min(IN_FLIGHT, max(1, done)),
             )
             for at, page in zip(count(offset, max(1, size - 1)), closing, strict=False):

@@ -103,9 +103,7 @@ class Mask:
             for form in (s, quote(s, safe=""), base64.b64encode(s.encode()).decode().rstrip("="))
             if len(form) >= 4
         }
-        self._pattern = (
-            re.compile("|".join(map(re.escape, sorted(forms, key=len, reverse=True)))) if forms else None
-        )
+        self._pattern = re.compile("|".join(map(re.escape, sorted(forms, key=len, reverse=True)))) if forms else None
 
     def __call__(self, text: str) -> str:
         return self._pattern.sub("***", text) if self._pattern else text
@@ -153,9 +151,7 @@ class Door:
         """The source's clock, as its last answer told it; ours where it told none."""
         return datetime.fromtimestamp(time.time() - (self.skew or 0.0), UTC)
 
-    def ask(
-        self, path: str, params: Params, *, by_key: bool = False, stop: threading.Event | None = None
-    ) -> Answer:
+    def ask(self, path: str, params: Params, *, by_key: bool = False, stop: threading.Event | None = None) -> Answer:
         """One answer of JSON, of the kind that the dialect calls good.
 
         Raises RecordGone (only with `by_key`), the errors of `Api.check`, SourceUnavailable after the last retry,
@@ -198,18 +194,14 @@ class Door:
             self.requests += 1
         started = time.monotonic()
         try:
-            with self._client.stream(
-                out.method, out.url, headers=out.headers, content=out.content
-            ) as response:
+            with self._client.stream(out.method, out.url, headers=out.headers, content=out.content) as response:
                 parts, size = [], 0
                 for part in response.iter_bytes():
                     size += len(part)
                     if size > MAX_BODY:
                         raise WrongShape(f"the answer is larger than {MAX_BODY >> 20} MB")
                     if time.monotonic() - started > self._deadline:
-                        raise SourceUnavailable(
-                            f"no whole answer within {self._deadline:g} s ({size} bytes came)"
-                        )
+                        raise SourceUnavailable(f"no whole answer within {self._deadline:g} s ({size} bytes came)")
                     parts.append(part)
                 self._watch_clock(response.headers)
                 return Answer(response.status_code, response.headers, b"".join(parts), seen)
@@ -251,9 +243,7 @@ def check_status(answer: Answer) -> None:
     if status == 401:
         raise BadCredentials("the source refuses the token (401)", next_step="issue a new token and set it")
     if status == 403:
-        raise Forbidden(
-            "the token may not read this (403)", next_step="give the token's user the right to read it"
-        )
+        raise Forbidden("the token may not read this (403)", next_step="give the token's user the right to read it")
     if status in (404, 405, 410):
         raise NotFound(f"the endpoint answers {status}")
     if status == 429:

@@ -83,9 +83,9 @@ class Splitter:
         field = f"${'.' + self._at if self._at else ''}"
         try:
             if single:
-                one = msgspec.json.decode(body, type=self._one)
+                one: Any = msgspec.json.decode(body, type=self._one)
                 return [getattr(one, self._at) if self._at else one], False
-            found = msgspec.json.decode(body, type=self._type)
+            found: Any = msgspec.json.decode(body, type=self._type)
             return list(getattr(found, self._at) if self._at else found), False
         except msgspec.ValidationError as e:
             raise WrongShape(f"the list of records at {field} is not there: {e}") from None

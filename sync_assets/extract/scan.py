@@ -102,9 +102,7 @@ def culprit(record: bytes) -> str | None:
         if token in (b"NaN", b"Infinity", b"-Infinity"):
             return path
         exponent = re.fullmatch(rb"-?[0-9.]+[eE]\+?([0-9]+)", token)
-        if (exponent and int(exponent.group(1)[:9]) > 100_000) or (
-            token[:1] not in b'"tfn' and len(token) > 100_000
-        ):
+        if (exponent and int(exponent.group(1)[:9]) > 100_000) or (token[:1] not in b'"tfn' and len(token) > 100_000):
             return path
     return None
 

@@ -17,10 +17,12 @@ import psycopg2
 from psycopg2 import errorcodes
 from psycopg2.extensions import connection as Connection  # noqa: N812
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.sql import Composable
 
 from sync_assets.errors import DatabaseRefused, DatabaseUnavailable, NotMigrated, SyncError
 
 T = TypeVar("T")
+Query = str | Composable
 
 IN_THE_WAY = {errorcodes.DEADLOCK_DETECTED, errorcodes.SERIALIZATION_FAILURE, errorcodes.LOCK_NOT_AVAILABLE}
 REFUSED = {
@@ -50,7 +52,7 @@ class BadValue(Exception):
 
 
 class Database:
-    """`url` is a libpq URL. Nothing is connected before the first use; not for use by two threads at once except `query`."""
+    """`url` is a libpq URL. Nothing is connected before the first use. Of two threads only `query` and `rows` may be used."""
 
     def __init__(self, url: str, *, wait: float = 60.0, name: str = "sync_assets") -> None:
         self.url = plain_url(url)
@@ -91,12 +93,12 @@ class Database:
                 else:
                     raise _ours(e, lost=lost) from None
 
-    def query(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...]:
+    def query(self, sql: Query, parameters: Sequence[Any] = ()) -> tuple[Any, ...]:
         """One statement in a transaction of its own; its first row. Safe to call from several threads."""
         with self._lock:
             return self.transaction(lambda cursor: _first(cursor, sql, parameters))
 
-    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def rows(self, sql: Query, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         def work(cursor: Cursor) -> list[tuple[Any, ...]]:
             cursor.execute(sql, parameters)
             return cursor.fetchall()
@@ -128,7 +130,7 @@ def plain_url(url: str) -> str:
     return url.replace(scheme, scheme.split("+")[0], 1)
 
 
-def _first(cursor: Cursor, sql: str, parameters: Sequence[Any]) -> tuple[Any, ...]:
+def _first(cursor: Cursor, sql: Query, parameters: Sequence[Any]) -> tuple[Any, ...]:
     cursor.execute(sql, parameters)
     row = cursor.fetchone() if cursor.description else None
     return row or ()
@@ -150,11 +152,7 @@ def _final(error: psycopg2.Error) -> bool:
 
 def _ours(error: psycopg2.Error, *, lost: bool) -> Exception:
     state = error.pgcode or ""
-    if (
-        state[:2] in ("22", "54")
-        or state == errorcodes.NOT_NULL_VIOLATION
-        or isinstance(error, psycopg2.DataError)
-    ):
+    if state[:2] in ("22", "54") or state == errorcodes.NOT_NULL_VIOLATION or isinstance(error, psycopg2.DataError):
         return BadValue(state or "22000")
     if state in REFUSED:
         return DatabaseRefused(f"Postgres refuses: {REFUSED[state]}", sqlstate=state)

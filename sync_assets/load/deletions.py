@@ -20,7 +20,8 @@ FUSE_FLOOR = 10
 
 ADD_UP = """
 select coalesce(sum(records), 0)::bigint,
-       (select coalesce(sum(fetched), 0)::bigint from sync.logs where account = %(account)s and entity = %(entity)s and sweep = %(sweep)s)
+       (select coalesce(sum(fetched), 0)::bigint from sync.logs
+         where account = %(account)s and entity = %(entity)s and sweep = %(sweep)s)
   from sync.sightings where account = %(account)s and entity = %(entity)s and sweep = %(sweep)s
 """
 
@@ -58,7 +59,7 @@ class Fuse:
         if seen == 0 or missing > max(FUSE_FLOOR, rows * self.percent / 100):
             raise FuseBlown(
                 f"the source shows {seen} records where {rows} are stored: {missing} would be deleted",
-                next_step=f"look at the source; if they are really gone, run a full sync once with allow_deletions: {missing}",
+                next_step=f"look at the source; if they are really gone, run it once with allow_deletions: {missing}",
             )
 
 
@@ -92,9 +93,7 @@ def bury(cursor: Cursor, target: Target, evidence: dict[str, str], sync_id: int)
         return 0
     crash.point("in sweep")
     cursor.execute(
-        sql.SQL(BURY).format(
-            table=target.table, same_key=target.same_key("t", sql.SQL("string_to_array(g.key, '/')"))
-        ),
+        sql.SQL(BURY).format(table=target.table, same_key=target.same_key("t", sql.SQL("string_to_array(g.key, '/')"))),
         {
             "keys": list(evidence),
             "evidence": list(evidence.values()),

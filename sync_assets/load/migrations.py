@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from psycopg2 import sql
@@ -69,11 +70,11 @@ def migrations(accounts: Sequence[Account], folder: Path = FOLDER) -> list[Migra
 def migrate(database: Database, accounts: Sequence[Account], folder: Path = FOLDER) -> list[Migration]:
     """Applies what is missing and answers it. Raises MigrationMismatch before anything is applied."""
     wanted = migrations(accounts, folder)
-    database.transaction(lambda cursor: _prepare(cursor))
+    database.transaction(_prepare)
     missing = pending(database, accounts, folder)
     for migration in wanted:
         if migration in missing:
-            database.transaction(lambda cursor, m=migration: _apply(cursor, m))
+            database.transaction(partial(_apply, migration=migration))
     return missing
 
 

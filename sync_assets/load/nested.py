@@ -1,4 +1,4 @@
-"""Records that came inside a parent's answer, built from the stored parents by one statement and loaded like any page."""
+"""Records that came inside a parent's answer: built from the stored parents by one statement, loaded like any page."""
 
 from __future__ import annotations
 

@@ -39,7 +39,8 @@ delete from sync.missing_parents m
 
 NO_LONGER_ASKED_FOR = """
 delete from sync.missing_parents m
- where m.account = %(account)s and m.entity = %(entity)s and m.child_entity = %(child)s and m.child_columns = %(columns)s
+ where m.account = %(account)s and m.entity = %(entity)s
+   and m.child_entity = %(child)s and m.child_columns = %(columns)s
    and not exists (select from {child} c where {pointing} and {child_key} = m.key)
 """
 
@@ -93,9 +94,7 @@ def note_missing(cursor: Cursor, child: Target, parent: Target, link: Link, sync
     cursor.execute(sql.SQL(AWAIT).format(orphans=orphans(child, parent, link, scope)), where)
     new = cursor.rowcount
     cursor.execute(
-        sql.SQL(NO_LONGER_ASKED_FOR).format(
-            child=child.table, pointing=_pointing(link), child_key=_child_key(link)
-        ),
+        sql.SQL(NO_LONGER_ASKED_FOR).format(child=child.table, pointing=_pointing(link), child_key=_child_key(link)),
         where,
     )
     return new
@@ -141,9 +140,7 @@ def tried(cursor: Cursor, parent: Target, outcomes: Mapping[str, tuple[str, str]
 
 
 def _pointing(link: Link) -> sql.Composable:
-    tests: list[sql.Composable] = [
-        sql.SQL("{} is not null").format(sql.Identifier("c", n)) for n in link.names
-    ]
+    tests: list[sql.Composable] = [sql.SQL("{} is not null").format(sql.Identifier("c", n)) for n in link.names]
     tests += [
         sql.SQL("{}::text <> all({})").format(sql.Identifier("c", n), sql.Literal(list(link.none)))
         for n in link.names[-1:]

@@ -65,9 +65,7 @@ def write_slowly(cursor: Cursor, target: Target, rows: list[Row], sync_id: int) 
             except psycopg2.Error as single:
                 if not _about_values(single):
                     raise
-                reject(
-                    cursor, target, bytes(row.record), sync_id, key=row.key, sqlstate=single.pgcode or "22000"
-                )
+                reject(cursor, target, bytes(row.record), sync_id, key=row.key, sqlstate=single.pgcode or "22000")
                 total.rejected += 1
     return total
 
@@ -149,9 +147,7 @@ def _refused(cursor: Cursor, query: str, parameters: tuple[str, ...]) -> str | N
 
 def _about_values(error: psycopg2.Error) -> bool:
     state = error.pgcode or ""
-    return (
-        state[:2] in ("22", "54") or state == "23502" or (not state and isinstance(error, psycopg2.DataError))
-    )
+    return state[:2] in ("22", "54") or state == "23502" or (not state and isinstance(error, psycopg2.DataError))
 
 
 def _noted(record: bytes, notes: list[str]) -> bytes:

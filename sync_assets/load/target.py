@@ -14,7 +14,8 @@ from sync_assets.errors import NotMigrated
 RECORD = ("raw_json", "seen", "sync_id", "payload_hash", "payload_shape", "first_seen_at", "synced_at")
 
 COLUMNS = """
-select a.attname, format_type(a.atttypid, a.atttypmod), pg_get_expr(d.adbin, d.adrelid), col_description(a.attrelid, a.attnum)
+select a.attname, format_type(a.atttypid, a.atttypmod), pg_get_expr(d.adbin, d.adrelid),
+       col_description(a.attrelid, a.attnum)
   from pg_attribute a
   left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum and a.attgenerated <> ''
  where a.attrelid = to_regclass(%s) and a.attnum > 0 and not a.attisdropped
@@ -68,9 +69,7 @@ class Target:
         return sql.SQL("({})").format(parts)
 
     def key_columns(self, alias: str | None = None) -> sql.Composable:
-        return sql.SQL(", ").join(
-            sql.Identifier(alias, k) if alias else sql.Identifier(k) for k in self.entity.keys
-        )
+        return sql.SQL(", ").join(sql.Identifier(alias, k) if alias else sql.Identifier(k) for k in self.entity.keys)
 
     def same_key(self, alias: str, parts: sql.Composable) -> sql.Composable:
         """`alias`'s key equals the text[] `parts`."""

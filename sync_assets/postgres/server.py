@@ -46,7 +46,8 @@ class Server:
 
     @property
     def port(self) -> int:
-        return _number(self.place.home / "port", 0)
+        """The last one that answered."""
+        return int("".join(_lines(self.place.home / "port")) or 0)
 
     def connect(self, database: str, port: int | None = None) -> Any:
         """What the environment could change (PGHOSTADDR, PGSSLMODE, PGOPTIONS) is spelled out."""
@@ -65,10 +66,12 @@ class Server:
 
     def answers(self) -> bool:
         """Whether a server of this data folder runs, whoever started it."""
-        port = _number(self.place.data / "postmaster.pid", 3)
-        if not port or not self._serves(port):
+        notes = _lines(self.place.data / "postmaster.pid")
+        # Whoever else has that port may take a connection and never say a word.
+        if len(notes) < 8 or notes[7].strip() != "ready" or not self._serves(int(notes[3])):
             return False
-        self._note(port)
+        if self.port != int(notes[3]):
+            (self.place.home / "port").write_text(f"{notes[3]}\n")
         return True
 
     def launch(self) -> None:
@@ -123,12 +126,10 @@ class Server:
     def _attempt(self, port: int, lock: int) -> list[str] | None:
         """None when the server is up, else its last words."""
         options = [word for key, value in self._settings.items() for word in ("-c", f"{key}={value}")]
-        process = self._process = self.program(
-            "postgres", "-D", self.place.data, "-p", str(port), *options, lock=lock
-        )
+        process = self._process = self.program("postgres", "-D", self.place.data, "-p", str(port), *options, lock=lock)
         deadline = time.monotonic() + RECOVERY
         try:
-            while not self._serves(port):
+            while not self.answers():
                 if process.poll() is not None:
                     self.stop("immediate")
                     return process.last_lines()
@@ -136,7 +137,6 @@ class Server:
                     what = f"the server did not answer within {RECOVERY:g} s:"
                     raise EmbeddedPostgresError(told(what, process.last_lines()))
                 time.sleep(0.01)
-            self._note(port)
         except BaseException:
             self.stop("immediate")
             raise
@@ -150,16 +150,12 @@ class Server:
         except psycopg2.Error:
             return False
 
-    def _note(self, port: int) -> None:
-        if port != self.port:
-            (self.place.home / "port").write_text(f"{port}\n")
 
-
-def _number(file: Path, line: int) -> int:
+def _lines(file: Path) -> list[str]:
     try:
-        return int(file.read_text().splitlines()[line])
-    except (FileNotFoundError, IndexError, ValueError):
-        return 0
+        return file.read_text().splitlines()
+    except FileNotFoundError:
+        return []
 
 
 def _free(wanted: int = 0) -> int:

@@ -42,9 +42,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--size", choices=SIZES, default="demo")
     arguments.add_argument("--cards", type=int, help="number of Kaiten cards, instead of the size's own")
     arguments.add_argument("--latency-ms", type=float, default=0.0)
-    arguments.add_argument(
-        "--rate", type=_rate, action="append", default=[], help=f"0 = no limit; default {RATES}"
-    )
+    arguments.add_argument("--rate", type=_rate, action="append", default=[], help=f"0 = no limit; default {RATES}")
     arguments.add_argument("--fault", action="append", default=[], metavar="ID[:system][:k=v,...]")
     arguments.add_argument("--switch", type=_pair, action="append", default=[], metavar="NAME=VALUE")
     arguments.add_argument("--replay", type=Path, metavar="DIR")

@@ -19,9 +19,7 @@ class Control:
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
 
-    async def __call__(
-        self, scope: transport.Message, receive: transport.Receive, send: transport.Send
-    ) -> None:
+    async def __call__(self, scope: transport.Message, receive: transport.Receive, send: transport.Send) -> None:
         request = await transport.read(scope, receive)
         try:
             answer = self._answer(request)
@@ -34,9 +32,7 @@ class Control:
         given: dict[str, Any] = decode(request.body) if request.body else {}
         match request.method, request.path.strip("/").split("/"):
             case "GET", ["_health"]:
-                return of_json(
-                    {"status": "ok", "seed": sandbox.world.seed, "systems": list(sandbox.world.systems)}
-                )
+                return of_json({"status": "ok", "seed": sandbox.world.seed, "systems": list(sandbox.world.systems)})
             case "GET", ["_world", system]:
                 return of_json(list(sandbox.world.system(system).entities()))
             case "GET", ["_world", system, entity]:

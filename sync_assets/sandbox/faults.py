@@ -36,28 +36,20 @@ KINDS: dict[str, Kind] = {
         "retry_after reset status",
         "429; retry_after = seconds, date, absent; reset = epoch, seconds",
     ),
-    "A3": _kind(
-        "instead", "status seconds p", "5xx: times=, p= chance, or seconds= down from the first strike"
-    ),
+    "A3": _kind("instead", "status seconds p", "5xx: times=, p= chance, or seconds= down from the first strike"),
     "A4": _kind("wire", "after", "connection reset, at once or after= bytes of the body"),
     "A5": _kind("wire", "bytes interval", "slow-loris: bytes= every interval= seconds"),
-    "A6": _kind(
-        "wire", "keep with cut", "body cut: keep= share; with=chunked hides it; cut=[] is valid JSON"
-    ),
+    "A6": _kind("wire", "keep with cut", "body cut: keep= share; with=chunked hides it; cut=[] is valid JSON"),
     "A7": _kind("body", "variant", "not JSON: html, login, empty, 204, bom, latin1"),
     "A8": _kind("body", "variant", "wrong shape: list_missing, null, object, error200, numbers"),
     "A9": _kind("body", "mb", "gzip bomb of mb= megabytes"),
     "A11": _kind("instead", "status", "token revoked (401) or right missing (403)"),
     "A13": _kind("rows", "variant field", "drift: new_field, missing_field, changed_type, renamed"),
     "A14": _kind("ask", "forget", "forget= share of rows missing from lists, always the same ones"),
-    "L1": _kind(
-        "ask", "share by_id", "parents missing from lists; times=n: they come last; by_id=no: nowhere"
-    ),
+    "L1": _kind("ask", "share by_id", "parents missing from lists; times=n: they come last; by_id=no: nowhere"),
     "L3": _kind("world", "", "rings of children and a record that is its own parent"),
     "P1": _kind("ask", "loop", "paging runs in a ring of loop= pages (1: offset is ignored)"),
-    "P2": _kind(
-        "ask", "rows variant", "rows= repeated from the page before; variant=within: twice in one page"
-    ),
+    "P2": _kind("ask", "rows variant", "rows= repeated from the page before; variant=within: twice in one page"),
     "P3": _kind("after", "insert delete", "the world changes between pages"),
     "P9": _kind("wire", "skew", "Date header off by skew= seconds"),
     "P12": _kind("after", "insert", "firehose: insert= records appear after every page"),

@@ -237,14 +237,10 @@ class _Door:
     def __init__(self, sandbox: Sandbox, system: System) -> None:
         self._sandbox, self._system = sandbox, system
 
-    async def __call__(
-        self, scope: transport.Message, receive: transport.Receive, send: transport.Send
-    ) -> None:
+    async def __call__(self, scope: transport.Message, receive: transport.Receive, send: transport.Send) -> None:
         sandbox, system = self._sandbox, self._system
         request = await transport.read(scope, receive)
-        entry = Entry(
-            time.monotonic(), time.time(), system.name, request.method, request.path, dict(request.query)
-        )
+        entry = Entry(time.monotonic(), time.time(), system.name, request.method, request.path, dict(request.query))
         sandbox.requests.append(entry)
         if sandbox.latency:
             await asyncio.sleep(sandbox.latency)
@@ -254,9 +250,7 @@ class _Door:
         moment = sandbox.world.clock.peek()
         for fault in wire:
             if fault.id == "P9":
-                moment = moment.fromtimestamp(
-                    moment.timestamp() + float(fault.option("skew", 600)), moment.tzinfo
-                )
+                moment = moment.fromtimestamp(moment.timestamp() + float(fault.option("skew", 600)), moment.tzinfo)
         answer.headers["date"] = format_datetime(moment, usegmt=True)
         entry.status = answer.status
         entry.bytes = await transport.write(send, answer, wire)

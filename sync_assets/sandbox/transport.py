@@ -87,9 +87,7 @@ async def _break(send: Send, *, reset: bool) -> int:
     transport = connection.transport
     if reset:
         # The option belongs to the open connection, so setting it through a second handle is enough.
-        with socket.fromfd(
-            transport.get_extra_info("socket").fileno(), socket.AF_INET, socket.SOCK_STREAM
-        ) as handle:
+        with socket.fromfd(transport.get_extra_info("socket").fileno(), socket.AF_INET, socket.SOCK_STREAM) as handle:
             handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
     else:

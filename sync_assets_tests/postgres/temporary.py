@@ -1,4 +1,4 @@
-"""A cluster for as long as some tests need it: nothing of it is left, and the wheel's binaries are used in place."""
+"""A cluster for as long as some tests need it; afterwards nothing of it is left."""
 
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -10,9 +10,7 @@ from sync_assets.postgres import EmbeddedPostgres
 
 @contextmanager
 def temporary_postgres(settings: Mapping[str, str] | None = None) -> Iterator[EmbeddedPostgres]:
-    postgres = EmbeddedPostgres(
-        Path(tempfile.mkdtemp(prefix="sync_assets-")), durable=False, settings=settings
-    )
+    postgres = EmbeddedPostgres(Path(tempfile.mkdtemp(prefix="sync_assets-")), durable=False, settings=settings)
     try:
         postgres.start()
         yield postgres

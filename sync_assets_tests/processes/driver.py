@@ -1,4 +1,4 @@
-"""A product in small, run as a program: Postgres, then children of several tempers, then waiting for a signal."""
+"""The product in small, run as a program: Postgres, children of several tempers, then waiting."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Who is still alive of a test: every process whose environment, arguments or working folder carry its mark."""
+"""Who is still alive of a test: whoever carries its mark in environment, arguments or working folder."""
 
 import os
 import time
@@ -17,7 +17,7 @@ def survivors(mark: str) -> dict[int, str]:
                 traces = [arguments, (entry / "environ").read_bytes().decode(errors="replace")]
                 # A server's own children rewrite their arguments, but stay in the data folder.
                 with suppress(OSError):
-                    traces.append(os.readlink(entry / "cwd"))
+                    traces.append(str((entry / "cwd").readlink()))
                 if any(mark in trace for trace in traces):
                     found[int(entry.name)] = arguments
     return found

@@ -35,7 +35,7 @@ class Terminal:
             environment = os.environ | {"MARK": folder.name, "PYTHONPATH": str(PROJECT)}
             make = ["make", "-f", f"{folder}/Makefile", "up"]
             argv = ["sh", "-c", f"{' '.join(make)}; true"] if through_shell else make
-            os.execvpe(argv[0], argv, environment)
+            os.execvpe(argv[0], argv, environment)  # noqa: S606
 
     def read_until(self, word: str) -> None:
         seen = ""
@@ -88,7 +88,7 @@ def running(folder: Path, *tempers: str, through_shell: bool = False) -> Termina
     return terminal
 
 
-@pytest.mark.parametrize("keys", [b"\x03", b"\x03\x03", b"\x03\x03\x03\x03"])
+@pytest.mark.parametrize("keys", [b"\x03", b"\x03\x03\x03"])
 def test_ctrl_c_however_often_at_once(folder: Path, keys: bytes) -> None:
     terminal = running(folder, *ALL)
     terminal.press(keys)
@@ -107,7 +107,7 @@ def test_ctrl_c_again_while_the_children_end(folder: Path) -> None:
     terminal.close()
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.02, 0.08, 0.2, 0.35, 0.5, 0.6])
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.2, 0.4, 0.55])
 def test_ctrl_c_during_start(folder: Path, delay: float) -> None:
     terminal = Terminal(folder, *ALL)
     terminal.read_until("STARTING")

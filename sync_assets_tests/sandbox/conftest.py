@@ -33,12 +33,18 @@ class Client:
     def cards(self, **query: Any) -> list[dict[str, Any]]:
         """Every card, paged by offset."""
         found: list[dict[str, Any]] = []
-        while page := self.kaiten("/cards", params={"limit": 100, "offset": len(found), "order_by": "id", **query}).json():
+        while page := self.kaiten(
+            "/cards", params={"limit": 100, "offset": len(found), "order_by": "id", **query}
+        ).json():
             found += page
         return found
 
     def worksection(self, action: str, **parameters: Any) -> Any:
-        body = {"action": action, **parameters, "access_token": self.sandbox.world.systems["worksection"].credentials()["access_token"]}
+        body = {
+            "action": action,
+            **parameters,
+            "access_token": self.sandbox.world.systems["worksection"].credentials()["access_token"],
+        }
         return self.http.post(f"{self.sandbox.worksection_url}/api/oauth2", json=body).json()
 
 

@@ -10,7 +10,16 @@ from sync_assets.sandbox.server import Sandbox
 from sync_assets_tests.sandbox.conftest import Client
 
 # What lists leave out; the absent-until-there keys; and what the facts file does not list though seen live.
-NOT_LISTED = {"description", "checklists", "files", "iteration", "external_links", "slas", "children", "parents"}
+NOT_LISTED = {
+    "description",
+    "checklists",
+    "files",
+    "iteration",
+    "external_links",
+    "slas",
+    "children",
+    "parents",
+}
 NOT_LISTED |= {"blocked_by_card_ids", "blocks_card_ids", "relates_card_ids"}
 SEEN_LIVE = {
     "Card": {"path_data"},
@@ -75,7 +84,10 @@ def test_every_record_has_the_documented_keys_and_types(client: Client, shared: 
         assert wanted - bot <= record.keys() <= wanted | SEEN_LIVE.get(entity, set())
         for name in wanted & record.keys():
             # The global card type belongs to no company, though the documentation says it must.
-            if (entity, name, record["id"]) != ("CardType", "company_id", 1) and (entity, name) != ("Card", "lane"):
+            if (entity, name, record["id"]) != ("CardType", "company_id", 1) and (entity, name) != (
+                "Card",
+                "lane",
+            ):
                 assert conforms(record[name], declared[name]["type"]), (entity, name, record[name])
 
 
@@ -100,10 +112,22 @@ def subset(recorded: Any, made: Any, path: str) -> None:
 
 @pytest.mark.parametrize(
     ("file", "entity"),
-    [("spaces_list", "Space"), ("boards_list", "BoardInSpace"), ("board_get", "Board"), ("cards_list", "Card")]
-    + [("users_list", "User"), ("tags_list", "Tag"), ("card_types_list", "CardType"), ("card_get_full", "single")],
+    [
+        ("spaces_list", "Space"),
+        ("boards_list", "BoardInSpace"),
+        ("board_get", "Board"),
+        ("cards_list", "Card"),
+    ]
+    + [
+        ("users_list", "User"),
+        ("tags_list", "Tag"),
+        ("card_types_list", "CardType"),
+        ("card_get_full", "single"),
+    ],
 )
-def test_recorded_keys_are_a_subset_with_like_types(client: Client, shared: Path, file: str, entity: str) -> None:
+def test_recorded_keys_are_a_subset_with_like_types(
+    client: Client, shared: Path, file: str, entity: str
+) -> None:
     company = client.sandbox.world.kaiten
     if entity == "single":
         card = next(c for c in company.cards.values() if c.tags and c.members and c.fields()["children_ids"])
@@ -147,7 +171,9 @@ def test_updated_after_is_inclusive_and_order_is_obeyed(client: Client) -> None:
     cards = client.cards(order_by="updated")
     assert [c["updated"] for c in cards] == sorted(c["updated"] for c in cards)
     since = cards[-3]["updated"]
-    assert [c["id"] for c in client.cards(updated_after=since, order_by="updated")] == [c["id"] for c in cards[-3:]]
+    assert [c["id"] for c in client.cards(updated_after=since, order_by="updated")] == [
+        c["id"] for c in cards[-3:]
+    ]
     backwards = client.kaiten("/cards", params={"order_by": "created", "order_direction": "desc"}).json()
     assert backwards[0]["created"] > backwards[-1]["created"]
     assert client.kaiten("/cards", params={"order_by": "nonsense"}).status_code == 400
@@ -181,8 +207,15 @@ def test_moving_follows_the_column_and_archiving_counts_versions(sb: Sandbox, cl
     column = next(i for i, c in company.tables["columns"].items() if c["type"] == 1)
     board = company.tables["columns"][column]["board_id"]
     done = next(i for i, c in company.tables["columns"].items() if c["type"] == 3 and c["board_id"] == board)
-    made = client.kaiten("/cards", "POST", json={"title": "new", "board_id": board, "column_id": column}).json()
-    assert (made["state"], made["version"], made["source"], made["owner"]["id"]) == (1, 1, "api", made["owner_id"])
+    made = client.kaiten(
+        "/cards", "POST", json={"title": "new", "board_id": board, "column_id": column}
+    ).json()
+    assert (made["state"], made["version"], made["source"], made["owner"]["id"]) == (
+        1,
+        1,
+        "api",
+        made["owner_id"],
+    )
     moved = client.kaiten(f"/cards/{made['id']}", "PATCH", json={"column_id": done}).json()
     assert (moved["state"], moved["version"]) == (3, 2)
     assert moved["column_changed_at"] and moved["completed_at"] and moved["updated"] > made["updated"]

@@ -74,9 +74,7 @@ class Kaiten(System):
         return None if given == f"Bearer {self._token}" else self.denied(401)
 
     def denied(self, status: int) -> Answer:
-        return Answer(
-            status, b"Invalid token" if status == 401 else b"", content_type="text/html; charset=utf-8"
-        )
+        return Answer(status, b"Invalid token" if status == 401 else b"", content_type="text/html; charset=utf-8")
 
     def missing(self) -> Answer:
         return Answer(403, b"")
@@ -87,9 +85,7 @@ class Kaiten(System):
         return {"x-ratelimit-remaining": str(throttle.remaining), "x-ratelimit-reset": str(reset)}
 
     def throttled(self, throttle: Throttle) -> Answer:
-        body = (
-            b"" if self._switches["kaiten.throttle_body"] == "empty" else b'{"message":"Too many requests"}'
-        )
+        body = b"" if self._switches["kaiten.throttle_body"] == "empty" else b'{"message":"Too many requests"}'
         return Answer(429, body, headers=self.limit_headers(throttle))
 
     def answer(self, request: Request) -> Answer:
@@ -130,9 +126,7 @@ class Kaiten(System):
     def _board(self, record: Record, *, single: bool) -> Record:
         tables, own = self.company.tables, record["id"]
         columns = (c for c in tables["columns"].values() if c["board_id"] == own and not c.get("column_id"))
-        lanes = (
-            x for x in tables["lanes"].values() if x["board_id"] == own and x.get("condition", 1) == ACTIVE
-        )
+        lanes = (x for x in tables["lanes"].values() if x["board_id"] == own and x.get("condition", 1) == ACTIVE)
         shown = record | {"columns": [self._column(c) for c in columns], "lanes": list(lanes)}
         if single:
             here = (c for c in self.company.cards.values() if c.board_id == own and c.condition == ACTIVE)
@@ -167,18 +161,12 @@ class Kaiten(System):
 
     def one(self, entity: str, id: int) -> Answer:
         record = self.company.tables[entity].get(id)
-        return (
-            of_record(self.row(entity, record, single=True))
-            if record
-            else of_json({"message": "Not found"}, 404)
-        )
+        return of_record(self.row(entity, record, single=True)) if record else of_json({"message": "Not found"}, 404)
 
     def card(self, _request: Request, id: int) -> Answer:
         card = self.company.cards.get(id)
         if card is None:
-            return (
-                self.missing() if self._switches["kaiten.missing_card"] == "403" else self.one("spaces", -1)
-            )
+            return self.missing() if self._switches["kaiten.missing_card"] == "403" else self.one("spaces", -1)
         return of_record(self.company.shelf.full(card))
 
     def card_list(self, request: Request) -> Answer:

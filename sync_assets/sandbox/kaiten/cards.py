@@ -40,8 +40,8 @@ class Card(msgspec.Struct, gc=False):
     members: list[tuple[int, int]]
     tags: list[tuple[int, str]]
     single: Record
-    # The last form served: (generation of what is joined on, with description, bytes).
-    served: tuple[int, bool, bytes] | None = None
+    # The row as served, and the generation of what was joined on.
+    served: tuple[int, bytes] | None = None
 
     def fields(self) -> Record:
         record: Record = decode(self.flat)
@@ -108,21 +108,27 @@ class Cards:
         return self._found[key]
 
     def row(self, card: Card, *, description: bool = False) -> bytes:
-        if card.served is not None and card.served[:2] == (self._generation, description):
-            return card.served[2]
-        parts = [card.flat[:-1]]
+        if card.served is None or card.served[0] != self._generation:
+            card.served = (self._generation, self._join(card))
+        row = card.served[1]
         if description and (not self._bare or card.description is not None):
-            parts.append(b',"description":' + encode(card.description))
-        if not self._bare:
-            parts.append(self._place(card.board_id, card.column_id, card.lane_id))
-            parts.append(self._stub("card_types", "type", card.type_id, shapes.TYPE_STUB))
-            parts.append(self._stub("users", "owner", card.owner_id, shapes.USER_STUB))
-            parts.append(self._people(card))
-            parts.append(self._labels(card))
-        parts.append(b"}")
-        row = b"".join(parts)
-        card.served = (self._generation, description, row)
+            return b"".join((row[:-1], b',"description":', encode(card.description), b"}"))
         return row
+
+    def _join(self, card: Card) -> bytes:
+        if self._bare:
+            return card.flat
+        return b"".join(
+            (
+                card.flat[:-1],
+                self._place(card.board_id, card.column_id, card.lane_id),
+                self._stub("card_types", "type", card.type_id, shapes.TYPE_STUB),
+                self._stub("users", "owner", card.owner_id, shapes.USER_STUB),
+                self._people(card),
+                self._labels(card),
+                b"}",
+            )
+        )
 
     def full(self, card: Card) -> bytes:
         """The by-id shape: the list's, with what lists omit."""

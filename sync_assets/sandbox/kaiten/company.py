@@ -30,9 +30,7 @@ DONE, IN_PROGRESS = 3, 2
 
 
 class KaitenCompany:
-    def __init__(
-        self, dice: random.Random, clock: Clock, lock: threading.RLock, *, bare: bool = False
-    ) -> None:
+    def __init__(self, dice: random.Random, clock: Clock, lock: threading.RLock, *, bare: bool = False) -> None:
         self.dice, self.clock, self.lock, self.bare = dice, clock, lock, bare
         self.revision = 0
         self.tables: dict[str, dict[int, Record]] = {entity: {} for entity in shapes.SHAPES}
@@ -154,9 +152,7 @@ class KaitenCompany:
             board = fields.setdefault("board_id", next(iter(self.tables["boards"]), 0))
             self._known("boards", board)
             column = fields.setdefault("column_id", next((c for c in self._inside("columns", board)), 0))
-            lanes = (
-                i for i in self._inside("lanes", board) if self.tables["lanes"][i]["condition"] == ACTIVE
-            )
+            lanes = (i for i in self._inside("lanes", board) if self.tables["lanes"][i]["condition"] == ACTIVE)
             fields.setdefault("lane_id", next(lanes, None))
             fields.setdefault("owner_id", next(iter(self.tables["users"]), 0))
             now = stamp(at or self.clock.now())
@@ -216,9 +212,7 @@ class KaitenCompany:
             changes |= {"column_id": column_id, "column_changed_at": now, "state": state}
             changes["board_id"] = self.tables["columns"][column_id]["board_id"]
             if state == IN_PROGRESS:
-                changes["first_moved_to_in_progress_at"] = (
-                    card.fields()["first_moved_to_in_progress_at"] or now
-                )
+                changes["first_moved_to_in_progress_at"] = card.fields()["first_moved_to_in_progress_at"] or now
             if state == DONE:
                 changes |= {"last_moved_to_done_at": now, "completed_at": now}
         if lane_id is not None and lane_id != card.lane_id:

@@ -56,9 +56,7 @@ def afflict(company: KaitenCompany, fault: str) -> None:
         for parent, child in ((0, 1), (1, 2), (2, 0), (3, 3)):
             company.link_cards(cards[parent], cards[child])
     elif fault == "S3":
-        _rename(
-            company, ['x"; drop table cards; --', "'); delete from sync.logs; --", LONG + "one", LONG + "two"]
-        )
+        _rename(company, ['x"; drop table cards; --', "'); delete from sync.logs; --", LONG + "one", LONG + "two"])
     elif fault == "S7":
         _rename(
             company,

@@ -46,7 +46,7 @@ def found(company: KaitenCompany, size: str, cards: int | None) -> None:
     _cards(company, plan.cards if cards is None else cards)
     if size == "bench":
         for card in company.cards.values():
-            company.shelf.row(card, description=True)
+            company.shelf.row(card)
 
 
 def _past(dice: random.Random) -> datetime:
@@ -135,19 +135,13 @@ def _places(company: KaitenCompany, plan: Size) -> None:
         board = company.create("boards", at=_past(dice), title=title, **where)
         for position, (name, kind) in enumerate((("Очередь", 1), ("In progress", 2), ("Готово", 3)), 1):
             at = _past(dice)
-            column = company.create(
-                "columns", at=at, board_id=board, title=name, type=kind, sort_order=float(position)
-            )
+            column = company.create("columns", at=at, board_id=board, title=name, type=kind, sort_order=float(position))
             for part in ("Делается", "Review") if n % 4 == 0 and kind == 2 else ():
                 inner: dict[str, Any] = {"board_id": board, "column_id": column, "type": kind, "title": part}
                 company.create("columns", at=at, sort_order=dice.random() + 1, **inner)
-        for position, name in enumerate(
-            ("Default lane", "Срочное", "Прошлый год", "Ошибка")[: 4 if n % 4 == 0 else 2]
-        ):
+        for position, name in enumerate(("Default lane", "Срочное", "Прошлый год", "Ошибка")[: 4 if n % 4 == 0 else 2]):
             fields: dict[str, Any] = {"title": name, "sort_order": position + dice.random()}
-            company.create(
-                "lanes", at=_past(dice), board_id=board, condition=(1, 1, 2, 3)[position], **fields
-            )
+            company.create("lanes", at=_past(dice), board_id=board, condition=(1, 1, 2, 3)[position], **fields)
 
 
 def _cards(company: KaitenCompany, count: int) -> None:
@@ -155,13 +149,12 @@ def _cards(company: KaitenCompany, count: int) -> None:
     tables = company.tables
     places = []
     for board in tables["boards"]:
-        lanes = [
-            i for i, lane in tables["lanes"].items() if lane["board_id"] == board and lane["condition"] < 3
-        ]
+        lanes = [i for i, lane in tables["lanes"].items() if lane["board_id"] == board and lane["condition"] < 3]
         parents = {c["column_id"] for c in tables["columns"].values()}
         columns = [i for i, c in tables["columns"].items() if c["board_id"] == board and i not in parents]
         places += [(board, column, lane) for column in columns for lane in lanes]
-    users, tags, types = list(tables["users"]), list(tables["tags"]), list(tables["card_types"])
+    users = [id for id, user in tables["users"].items() if not user["virtual"]]
+    tags, types = list(tables["tags"]), list(tables["card_types"])
     choices = {d["id"]: d for d in tables["property_definitions"].values()}
     options: dict[int, list[int]] = {}
     for value in tables["property_values"].values():
@@ -178,9 +171,7 @@ def _cards(company: KaitenCompany, count: int) -> None:
             "owner_id": dice.choice(users),
             "type_id": dice.choice(types),
             "description": words.prose(dice) if dice.random() < 0.7 else None,
-            "members": [
-                (user, 2 if i == 0 else 1) for i, user in enumerate(dice.sample(users, dice.randrange(3)))
-            ],
+            "members": [(user, 2 if i == 0 else 1) for i, user in enumerate(dice.sample(users, dice.randrange(3)))],
             "tags": dice.sample(tags, dice.randrange(4)),
             "archived": archived,
             "condition": 2 if archived else 1,
@@ -201,9 +192,7 @@ def _cards(company: KaitenCompany, count: int) -> None:
             company.shelf.rewrite(company.cards[id], {"updated": updated})
 
 
-def _values(
-    dice: random.Random, known: dict[int, Any], options: dict[int, list[int]], users: list[int]
-) -> Any:
+def _values(dice: random.Random, known: dict[int, Any], options: dict[int, list[int]], users: list[int]) -> Any:
     values: dict[str, Any] = {}
     for id, definition in known.items():
         if dice.random() < 0.5:

@@ -178,8 +178,8 @@ _NULL = (
     "due_date lane_id size size_unit size_text completed_on_time completed_at milestone_id sprint_id tag_ids "
     "last_moved_at external_id lane_changed_at column_changed_at first_moved_to_in_progress_at service_id "
     "last_moved_to_done_at properties planned_start planned_end share_id share_settings sd_external_recipients "
-    "external_user_emails parent_checklist_ids parent_link_ids fifo_order comment_last_added_at children_ids "
-    "parents_ids "
+    "external_user_emails parent_checklist_ids parent_link_ids fifo_order comment_last_added_at "
+    "children_ids parents_ids "
     "calculated_planned_start calculated_planned_end children_number_properties_sum import_id locked key"
 )
 _ZERO = (

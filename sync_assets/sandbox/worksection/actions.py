@@ -125,9 +125,7 @@ def get_events(ws: "Worksection", given: Parameters) -> list[Record]:
         raise FailureError(10, "Field is required", "period")
     since = ws.company.clock.peek() - timedelta(**{WINDOWS[match[2]][2]: int(match[1])})
     prefix = f"/project/{_project(ws, given)}/" if given.get("id_project") else "/"
-    return [
-        e for at, e in reversed(ws.company.events) if at >= since and e["object"]["page"].startswith(prefix)
-    ]
+    return [e for at, e in reversed(ws.company.events) if at >= since and e["object"]["page"].startswith(prefix)]
 
 
 def _tags(of: str) -> Callable[["Worksection", Parameters], list[Record]]:
@@ -168,9 +166,7 @@ def _fields(ws: "Worksection", given: Parameters) -> Record:
 def _tag_ids(ws: "Worksection", text: str) -> list[int]:
     known = ws.company.tags["task"]
     found = [
-        next((id for id, t in known.items() if part in (str(id), t["title"])), 0)
-        for part in text.split(",")
-        if part
+        next((id for id, t in known.items() if part in (str(id), t["title"])), 0) for part in text.split(",") if part
     ]
     if 0 in found:
         raise FailureError(16, "Tag is invalid")

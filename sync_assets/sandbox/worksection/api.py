@@ -72,9 +72,7 @@ class Worksection(System):
 
     def denied(self, status: int) -> Answer:
         return _failed(
-            FailureError(2, "Action hash is missed or invalid")
-            if status == 401
-            else FailureError(20, "Access denied")
+            FailureError(2, "Action hash is missed or invalid") if status == 401 else FailureError(20, "Access denied")
         )
 
     def missing(self) -> Answer:

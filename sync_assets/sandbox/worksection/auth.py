@@ -31,9 +31,7 @@ def admin(request: Request, action: str, key: str, skew: float) -> bool:
     raw = re.sub(r"&_fault=\w+", "", request.raw_query)
     found = _HASH.search(raw)
     rest = _HASH.sub("", raw).removeprefix("&")
-    return found is not None and found[1] in {
-        md5(form, key) for form in (rest, unquote(rest), unquote_plus(rest))
-    }
+    return found is not None and found[1] in {md5(form, key) for form in (rest, unquote(rest), unquote_plus(rest))}
 
 
 def user(request: Request, parameters: dict[str, str], token: str) -> bool:

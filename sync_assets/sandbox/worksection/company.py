@@ -118,9 +118,7 @@ class WorksectionCompany:
         self.tag_groups[of].append(group)
         return group
 
-    def create_tag(
-        self, of: str, title: str, group: Record, *, id: int | None = None, stage: bool = False
-    ) -> int:
+    def create_tag(self, of: str, title: str, group: Record, *, id: int | None = None, stage: bool = False) -> int:
         """A tag of tasks or of projects; a stage's tag exists in both under one id."""
         with self.changing():
             id = self.new_id() if id is None else id
@@ -138,9 +136,7 @@ class WorksectionCompany:
 
     # Projects.
 
-    def create_project(
-        self, name: str, *, tags: tuple[int, ...] = (), at: datetime | None = None, **own: Any
-    ) -> str:
+    def create_project(self, name: str, *, tags: tuple[int, ...] = (), at: datetime | None = None, **own: Any) -> str:
         with self.changing():
             id = str(self.new_id())
             record: Record = {
@@ -191,11 +187,7 @@ class WorksectionCompany:
     ) -> str:
         with self.changing():
             self.project(project)
-            if (
-                parent is not None
-                and self.task(parent).parent
-                and self.task(self.task(parent).parent or "").parent
-            ):
+            if parent is not None and self.task(parent).parent and self.task(self.task(parent).parent or "").parent:
                 raise RefusedError("a sub-subtask has no subtasks")
             id = str(self.new_id())
             fields: Record = {"name": name, "status": "active", "priority": "1", "user_to": NOBODY}
@@ -222,9 +214,7 @@ class WorksectionCompany:
             task = self.task(id)
             old, task.tags = task.tags, list(tags)
             known = self.tags["task"]
-            changed = [
-                {"tags": {str(t): known[t]["title"] for t in side if t in known}} for side in (task.tags, old)
-            ]
+            changed = [{"tags": {str(t): known[t]["title"] for t in side if t in known}} for side in (task.tags, old)]
             self._happened("update", "task", id, self.page(task), *changed)
 
     def close_task(self, id: str) -> None:

@@ -52,9 +52,7 @@ def found(company: WorksectionCompany, size: str) -> None:
     for count, own in zip(OBJECTS, used, strict=True):
         project = _project(company, dice, (company.synced_tag, *own))
         synced.append(project)
-        objects += [
-            _task(company, dice, project, tags=[dice.choice(own), *_few(dice, others)]) for _ in range(count)
-        ]
+        objects += [_task(company, dice, project, tags=[dice.choice(own), *_few(dice, others)]) for _ in range(count)]
     # One object belongs to no stage.
     company.tasks[objects[5]].tags = []
     shares = [2] * (len(objects) - 1) + [SECTIONS - 2 * (len(objects) - 1)]
@@ -64,9 +62,7 @@ def found(company: WorksectionCompany, size: str) -> None:
             shares[giver], shares[taker] = shares[giver] - 1, shares[taker] + 1
     for object_id, share in zip(objects, shares, strict=True):
         for _ in range(share):
-            section = _task(
-                company, dice, company.tasks[object_id].project, object_id, tags=_few(dice, others)
-            )
+            section = _task(company, dice, company.tasks[object_id].project, object_id, tags=_few(dice, others))
             if dice.random() < 0.2:
                 _task(company, dice, company.tasks[object_id].project, section)
     _noise(company, dice, synced, objects, stage)
@@ -139,9 +135,7 @@ def _task(
         own |= {"max_time": float(dice.randrange(1, 40)), "max_money": dice.randrange(1, 100_000)}
     if done:
         own |= {"status": "done", "date_closed": company.minute(added + timedelta(days=30))}
-    return company.create_task(
-        project, parent, name=prefix + words.title(dice), tags=tags or [], at=added, **own
-    )
+    return company.create_task(project, parent, name=prefix + words.title(dice), tags=tags or [], at=added, **own)
 
 
 def _noise(
@@ -172,9 +166,7 @@ def step(company: WorksectionCompany, dice: random.Random) -> None:
     company.create_task(project, top, name=words.title(dice), text=words.prose(dice, 2))
     tasks = [t for t in company.tasks.values() if t.project in living]
     company.rename_task(dice.choice(tasks).id, words.title(dice))
-    company.update_task(
-        dice.choice(tasks).id, user_to=company.person(dice.choice(list(company.users))), priority="7"
-    )
+    company.update_task(dice.choice(tasks).id, user_to=company.person(dice.choice(list(company.users))), priority="7")
     company.set_tags(dice.choice(tasks).id, dice.sample(list(company.tags["task"]), 2))
     company.close_task(dice.choice([t for t in tasks if t.active and not t.children]).id)
     if done := [t for t in tasks if not t.active]:

@@ -38,9 +38,7 @@ TAGS = Entity(
 
 PROPERTY_DEFINITIONS = Entity(
     "property_definitions",
-    read=Whole(
-        "/company/custom-properties"
-    ),  # the whole list: it pages only where limit and offset are both sent
+    read=Whole("/company/custom-properties"),  # the whole list: it pages only where limit and offset are both sent
     one=ById("/company/custom-properties/{key}"),
     links=(Link("author_id", "users", order=False),),
     doc="Custom properties of cards; their values on cards are in the view card_properties.",

@@ -121,9 +121,7 @@ class WorksectionApi:
         if "too many tasks" in message.lower():
             raise TooManyRecords(said, next_step="archive old projects, or connect the account per project")
         if code == 2 or "expired" in message.lower():
-            raise BadCredentials(
-                said, next_step="set WORKSECTION_HASH to the account's administrative API key"
-            )
+            raise BadCredentials(said, next_step="set WORKSECTION_HASH to the account's administrative API key")
         if code == 20:
             raise Forbidden(said, next_step="use the administrative key, which sees the whole account")
         if code in (10, 11):

@@ -28,9 +28,7 @@ IN_SCOPE = """exists (
        select from jsonb_each_text(coalesce(p.raw_json -> 'tags', '{{}}')) t where t.value = %(sync_tag)s)))"""
 PROJECT_IN_SCOPE = IN_SCOPE.format(project="id")
 TASK_IN_SCOPE = IN_SCOPE.format(project="project_id")
-WANTED = (
-    """(%(closed)s or {task} ->> 'status' = 'active') and not starts_with({task} ->> 'name', %(marker)s)"""
-)
+WANTED = """(%(closed)s or {task} ->> 'status' = 'active') and not starts_with({task} ->> 'name', %(marker)s)"""
 TOP = WANTED.format(task="parent.raw_json")
 ITEM = WANTED.format(task="item")
 
@@ -49,9 +47,7 @@ class _Events(msgspec.Struct):
     data: list[_Event] = []
 
 
-def changed_tasks(
-    ask: Callable[[str, Params], bytes], since: datetime, now: datetime
-) -> Sequence[Whole] | str:
+def changed_tasks(ask: Callable[[str, Params], bytes], since: datetime, now: datetime) -> Sequence[Whole] | str:
     """From the event list: nothing, the tasks of the one project that changed, or the reason to read all.
 
     All tasks come in one request, so reading by project pays for one project only; a deletion, or a task that may have
@@ -62,19 +58,13 @@ def changed_tasks(
         return f"the last sync is {age.days} days ago and events reach back 30: all tasks were read"
     minutes = max(1, math.ceil(age.total_seconds() / 60))
     period = (
-        f"{minutes}m"
-        if minutes <= 360
-        else f"{math.ceil(minutes / 60)}h"
-        if minutes <= 72 * 60
-        else f"{age.days + 1}d"
+        f"{minutes}m" if minutes <= 360 else f"{math.ceil(minutes / 60)}h" if minutes <= 72 * 60 else f"{age.days + 1}d"
     )
     events = msgspec.json.decode(ask("get_events", {"period": period}), type=_Events).data
     events = [e for e in events if e.object.type in ("task", "project")]
     if not events:
         return []
-    places = {
-        parts[2] for e in events if len(parts := e.object.page.split("/")) > 2 and parts[1] == "project"
-    }
+    places = {parts[2] for e in events if len(parts := e.object.page.split("/")) > 2 and parts[1] == "project"}
     unplaced = any(e.object.type == "project" or not e.object.page.startswith("/project/") for e in events)
     if len(places) == 1 and not unplaced and all(e.action != "delete" for e in events):
         return [Whole("get_tasks", {"id_project": places.pop(), "extra": "text,subtasks"})]

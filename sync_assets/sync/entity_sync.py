@@ -1,197 +1,30 @@
-"""One sync of one entity from its API to checked-in rows: the composition of extract and load, without Dagster.
-
-Batch runs, healing of missing parents and webhooks all come through `sync_entity`; there is no second way into a table.
-"""
+"""The steps of one sync: plan, load page by page, derive what came inside, delete with proof, note waiting links."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from sync_assets import crash
-from sync_assets.entity import Account, Bucket, Each, Entity, Inside, Params, Requested, Whole
-from sync_assets.errors import (
-    CallVendor,
-    FixConfig,
-    Forbidden,
-    FuseBlown,
-    MissingSetting,
-    RecordGone,
-    RecordRejected,
-    RetryLater,
-    SyncError,
-)
-from sync_assets.extract.budget import Budget
+from sync_assets.entity import Each, Entity, Inside, Params, Requested, Whole
+from sync_assets.errors import FixConfig, Forbidden, FuseBlown, RecordGone, RecordRejected, RetryLater, SyncError
 from sync_assets.extract.fetch import Fetch
-from sync_assets.extract.http import Answer, Door, Mask
+from sync_assets.extract.http import Answer
 from sync_assets.extract.pages import Page, Splitter
 from sync_assets.load import deletions, nested, parents
-from sync_assets.load.database import BadValue, Database
+from sync_assets.load.database import BadValue
 from sync_assets.load.ledger import Ledger, State
-from sync_assets.load.migrations import require_migrated
 from sync_assets.load.slow_path import reject, write_slowly
-from sync_assets.load.target import Target, target
 from sync_assets.load.upsert import Batch, Counts, batch, changed, write
-from sync_assets.settings import SyncSettings
-
-Kind = Literal["full", "incremental", "selective", "webhook", "reconcile"]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What one sync is asked to do. `incremental` is the safe default: it becomes a full sweep where it must."""
-
-    kind: Kind = "incremental"
-    since: datetime | None = None
-    ids: tuple[str, ...] = ()
-    allow_deletions: int | None = None
-    run_id: str | None = None
-
-
-@dataclass
-class Outcome:
-    """What one sync did: the row of `sync.logs` and what a person wants to know beside it."""
-
-    log_id: int
-    totals: dict[str, Any] = field(default_factory=dict)
-    note: str = ""
-    waiting: int = 0
-    rows: int = 0
-    gone: dict[str, str] = field(default_factory=dict)
-    unreachable: dict[str, str] = field(default_factory=dict)
-
-
-Progress = Callable[[str, Counts, int], None]
-
-
-class Connected:
-    """One account with its two connections (one writes, one meters) and its door."""
-
-    def __init__(self, account: Account, settings: SyncSettings) -> None:
-        if settings.database_url is None:
-            raise MissingSetting(
-                "DATABASE_URL is not set",
-                next_step="set it, or use make up, which brings a Postgres of its own",
-            )
-        url = settings.database_url.get_secret_value()
-        wait = settings.sync_database_wait_seconds
-        self.account = account
-        self.settings = settings
-        self.database = Database(url, wait=wait, name=f"sync_assets {account.name}")
-        self.meter = Database(url, wait=wait, name=f"sync_assets {account.name} meter")
-        buckets = [
-            Bucket(b.name, b.rate if account.settings.rate is None else account.settings.rate, b.burst)
-            for b in account.system.buckets
-        ]
-        self.budget = Budget(account.name, buckets, self.meter.query)
-        self.door = Door(
-            account.system.api(account.settings),
-            self.budget,
-            Mask(account.settings.secrets()),
-            retries=settings.sync_retries,
-            deadline=settings.sync_request_seconds,
-            max_wait=settings.sync_max_wait_seconds,
-            system=account.name,
-        )
-        self._targets: dict[str, Target] = {}
-        self._preflight: SyncError | Literal["passed"] | None = None
-
-    def close(self) -> None:
-        self.door.close()
-        self.database.close()
-        self.meter.close()
-
-    def preflight(self) -> None:
-        """Fails in seconds with the name of what is wrong; asked once per run, answered to every entity."""
-        if self._preflight is None:
-            try:
-                require_migrated(self.database, [self.account])
-                self.door.ask(*self.account.system.preflight)
-                self._preflight = "passed"
-            except SyncError as e:
-                self._preflight = e
-        if isinstance(self._preflight, SyncError):
-            raise self._preflight from None
-
-    def target(self, name: str) -> Target:
-        if name not in self._targets:
-            entity = self.account.entity(name)
-            self._targets[name] = self.database.transaction(
-                lambda cursor: target(cursor, self.account, entity)
-            )
-        return self._targets[name]
-
-    def stored_keys(self, name: str, where: str) -> Sequence[Any]:
-        """The keys of an entity's rows, sorted: numbers as numbers, text in byte order."""
-        t = self.target(name)
-        key = sql.Identifier(t.entity.keys[0])
-        collate = sql.SQL("") if t.numeric_keys[0] else sql.SQL(' collate "C"')
-        query = sql.SQL("select {key} from {table} where {where} order by {key}{collate}").format(
-            key=key, table=t.table, where=sql.SQL(where), collate=collate
-        )
-
-        def work(cursor: Cursor) -> list[Any]:
-            cursor.execute(query)
-            return [k for (k,) in cursor.fetchall()]
-
-        return self.database.transaction(work)
-
-
-@contextmanager
-def connected(account: Account, settings: SyncSettings) -> Iterator[Connected]:
-    connection = Connected(account, settings)
-    try:
-        yield connection
-    finally:
-        connection.close()
-
-
-def sync_entity(
-    connection: Connected, entity: Entity, request: Request, progress: Progress | None = None
-) -> Outcome:
-    """Raises the SyncError that stopped it, after it is in the ledger; what was committed stays and is gone on from."""
-    ledger = Ledger(
-        connection.database,
-        connection.account,
-        entity,
-        kind=request.kind,
-        run_id=request.run_id,
-        lease_seconds=connection.settings.sync_lease_seconds,
-    )
-    where = {"account": connection.account.name, "entity": entity.name}
-    try:
-        connection.preflight()
-        ledger.open()
-    except SyncError as e:
-        raise e.at(**where) from None
-    sync = EntitySync(connection, entity, request, ledger, progress)
-    try:
-        with _heartbeat(ledger, connection):
-            sync.run()
-        outcome = sync.close()
-    except SyncError as e:
-        sync.fail(e.at(**where))
-        raise e from None
-    except BaseException as e:
-        # Ctrl-C, SIGTERM and bugs alike: the ledger says so, the lease goes, the run ends red.
-        sync.fail(
-            SyncError(
-                f"stopped by {type(e).__name__}",
-                next_step="run again: it goes on from the last commit",
-                **where,
-            )
-        )
-        raise
-    outcome.waiting = heal_parents(connection, entity, request.run_id)
-    return outcome
+from sync_assets.sync.connection import Connected
+from sync_assets.sync.request import Outcome, Progress, Request
 
 
 class EntitySync:
@@ -285,9 +118,7 @@ class EntitySync:
         reads: list[Requested] = [r for r in self.entity.reads if isinstance(r, Whole | Each)]
         since = self.request.since
         if since is None and self.request.kind != "full" and self.ledger.state.watermark:
-            since = self.ledger.state.watermark - timedelta(
-                seconds=self.connection.settings.sync_overlap_seconds
-            )
+            since = self.ledger.state.watermark - timedelta(seconds=self.connection.settings.sync_overlap_seconds)
         if since and self.entity.since:
             return reads, since
         if since and self.entity.changes:
@@ -299,9 +130,7 @@ class EntitySync:
         self._complete = True
         return reads, None
 
-    def _ask(
-        self, path: str, params: Params, *, stop: threading.Event | None = None, by_key: bool = False
-    ) -> Answer:
+    def _ask(self, path: str, params: Params, *, stop: threading.Event | None = None, by_key: bool = False) -> Answer:
         answer = self._door.ask(path, params, stop=stop, by_key=by_key)
         if self._began is None and (date := answer.date):
             self._began = date
@@ -394,9 +223,7 @@ class EntitySync:
                 cursor, self.target, read, parent, self.connection.account.options, self.state.log_id
             )
             self.ledger.end_commit(cursor, derived.counts)
-            self.ledger.sight(
-                cursor, f"inside {read.parent} {read.paths[0]}", derived.counts.fetched, derived.keys
-            )
+            self.ledger.sight(cursor, f"inside {read.parent} {read.paths[0]}", derived.counts.fetched, derived.keys)
             return derived.counts
 
         self._committed(self.connection.database.transaction(work))
@@ -444,9 +271,7 @@ class EntitySync:
     def _delete_unseen(self) -> None:
         fuse = deletions.Fuse(self.connection.settings.sync_fuse_percent, self.request.allow_deletions)
         keys, living, seen = self.connection.database.transaction(
-            lambda cursor: deletions.missing(
-                cursor, self.target, sweep=self.state.sweep, seen=self.state.sweep_seen
-            )
+            lambda cursor: deletions.missing(cursor, self.target, sweep=self.state.sweep, seen=self.state.sweep_seen)
         )
         fuse.check(missing=len(keys), rows=living, seen=seen)
         if not keys:
@@ -476,59 +301,9 @@ class EntitySync:
         def work(cursor: Cursor) -> None:
             parents.settle(cursor, self.target)
             for link in self.entity.links:
-                parents.note_missing(
-                    cursor, self.target, self.connection.target(link.to), link, self.state.log_id
-                )
+                parents.note_missing(cursor, self.target, self.connection.target(link.to), link, self.state.log_id)
 
         self.connection.database.transaction(work)
 
     def _note(self, text: str) -> None:
         self.outcome.note = f"{self.outcome.note}; {text}".removeprefix("; ")
-
-
-def heal_parents(connection: Connected, entity: Entity, run_id: str | None) -> int:
-    """Asks for the parents that `entity`'s rows wait for, by key. Answers how many links still wait.
-
-    What the source denies is recorded as gone, what it does not show as unreachable, each with its evidence.
-    """
-    account = connection.account
-    for name in dict.fromkeys(link.to for link in entity.links):
-        parent = account.entity(name)
-        if parent.one is None:
-            continue
-        goal = connection.target(name)
-        due = connection.database.transaction(partial(parents.due, parent=goal))
-        if not due:
-            continue
-        outcomes: dict[str, tuple[str, str]] = {}
-        try:
-            found = sync_entity(connection, parent, Request("reconcile", ids=tuple(due), run_id=run_id))
-            outcomes = {k: ("gone", v) for k, v in found.gone.items()}
-            outcomes |= {k: ("unreachable", v) for k, v in found.unreachable.items()}
-        except (RetryLater, CallVendor, FixConfig) as e:
-            outcomes = {key: ("waiting", e.what) for key in due}
-        connection.database.transaction(lambda cursor, goal=goal, o=outcomes: parents.tried(cursor, goal, o))
-    row = connection.database.query(
-        "select count(*) from sync.missing_parents where account = %s and child_entity = %s and state = 'waiting'",
-        (account.name, entity.name),
-    )
-    return int(row[0])
-
-
-@contextmanager
-def _heartbeat(ledger: Ledger, connection: Connected) -> Iterator[None]:
-    """Renews the lease while the source makes us wait between commits."""
-    done = threading.Event()
-
-    def beat() -> None:
-        while not done.wait(connection.settings.sync_lease_seconds / 3):
-            with suppress(SyncError):  # the next commit meets the same trouble and reports it
-                ledger.renew(connection.meter)
-
-    thread = threading.Thread(target=beat, name="lease", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()

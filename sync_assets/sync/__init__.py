@@ -1,0 +1,107 @@
+"""One sync of one entity, from its API to rows: the composition of extract and load, without Dagster.
+
+Batch runs, healing of missing parents and webhooks all come through `sync_entity`; there is no second way into a table.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+
+from sync_assets.entity import Entity
+from sync_assets.errors import CallVendor, FixConfig, RetryLater, SyncError
+from sync_assets.load import parents
+from sync_assets.load.ledger import Ledger
+from sync_assets.sync.connection import Connected, connected
+from sync_assets.sync.entity_sync import EntitySync
+from sync_assets.sync.request import Kind, Outcome, Progress, Request
+
+__all__ = ["Connected", "Kind", "Outcome", "Progress", "Request", "connected", "heal_parents", "sync_entity"]
+
+
+def sync_entity(connection: Connected, entity: Entity, request: Request, progress: Progress | None = None) -> Outcome:
+    """Raises the SyncError that stopped it, after it is in the ledger; what was committed stays and is gone on from."""
+    ledger = Ledger(
+        connection.database,
+        connection.account,
+        entity,
+        kind=request.kind,
+        run_id=request.run_id,
+        lease_seconds=connection.settings.sync_lease_seconds,
+    )
+    where = {"account": connection.account.name, "entity": entity.name}
+    try:
+        connection.preflight()
+        ledger.open()
+    except SyncError as e:
+        raise e.at(**where) from None
+    sync = EntitySync(connection, entity, request, ledger, progress)
+    try:
+        with _heartbeat(ledger, connection):
+            sync.run()
+        outcome = sync.close()
+    except SyncError as e:
+        sync.fail(e.at(**where))
+        raise e from None
+    except BaseException as e:
+        # Ctrl-C, SIGTERM and bugs alike: the ledger says so, the lease goes, the run ends red.
+        sync.fail(
+            SyncError(
+                f"stopped by {type(e).__name__}",
+                next_step="run again: it goes on from the last commit",
+                **where,
+            )
+        )
+        raise
+    outcome.waiting = heal_parents(connection, entity, request.run_id)
+    return outcome
+
+
+def heal_parents(connection: Connected, entity: Entity, run_id: str | None) -> int:
+    """Asks for the parents that `entity`'s rows wait for, by key. Answers how many links still wait.
+
+    What the source denies is recorded as gone, what it does not show as unreachable, each with its evidence.
+    """
+    account = connection.account
+    for name in dict.fromkeys(link.to for link in entity.links):
+        parent = account.entity(name)
+        if parent.one is None:
+            continue
+        goal = connection.target(name)
+        due = connection.database.transaction(partial(parents.due, parent=goal))
+        if not due:
+            continue
+        outcomes: dict[str, tuple[str, str]] = {}
+        try:
+            found = sync_entity(connection, parent, Request("reconcile", ids=tuple(due), run_id=run_id))
+            outcomes = {k: ("gone", v) for k, v in found.gone.items()}
+            outcomes |= {k: ("unreachable", v) for k, v in found.unreachable.items()}
+        except (RetryLater, CallVendor, FixConfig) as e:
+            outcomes = dict.fromkeys(due, ("waiting", e.what))
+        connection.database.transaction(partial(parents.tried, parent=goal, outcomes=outcomes))
+    row = connection.database.query(
+        "select count(*) from sync.missing_parents where account = %s and child_entity = %s and state = 'waiting'",
+        (account.name, entity.name),
+    )
+    return int(row[0])
+
+
+@contextmanager
+def _heartbeat(ledger: Ledger, connection: Connected) -> Iterator[None]:
+    """Renews the lease while the source makes us wait between commits."""
+    done = threading.Event()
+
+    def beat() -> None:
+        while not done.wait(connection.settings.sync_lease_seconds / 3):
+            with suppress(SyncError):  # the next commit meets the same trouble and reports it
+                ledger.renew(connection.meter)
+
+    thread = threading.Thread(target=beat, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

@@ -1,0 +1,102 @@
+"""One account made ready: its settings, its two connections to Postgres and its door to the API.
+
+A run uses at most these two: one writes, one meters the API's limits and renews the lease while the first one writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from sync_assets.entity import Account, Bucket
+from sync_assets.errors import MissingSetting, SyncError
+from sync_assets.extract.budget import Budget
+from sync_assets.extract.http import Door, Mask
+from sync_assets.load.database import Database
+from sync_assets.load.migrations import require_migrated
+from sync_assets.load.target import Target, target
+from sync_assets.settings import SyncSettings
+
+
+class Connected:
+    """One account with its two connections (one writes, one meters) and its door."""
+
+    def __init__(self, account: Account, settings: SyncSettings) -> None:
+        if settings.database_url is None:
+            raise MissingSetting(
+                "DATABASE_URL is not set",
+                next_step="set it, or use make up, which brings a Postgres of its own",
+            )
+        url = settings.database_url.get_secret_value()
+        wait = settings.sync_database_wait_seconds
+        self.account = account
+        self.settings = settings
+        self.database = Database(url, wait=wait, name=f"sync_assets {account.name}")
+        self.meter = Database(url, wait=wait, name=f"sync_assets {account.name} meter")
+        buckets = [
+            Bucket(b.name, b.rate if account.settings.rate is None else account.settings.rate, b.burst)
+            for b in account.system.buckets
+        ]
+        self.budget = Budget(account.name, buckets, self.meter.query)
+        self.door = Door(
+            account.system.api(account.settings),
+            self.budget,
+            Mask(account.settings.secrets()),
+            retries=settings.sync_retries,
+            deadline=settings.sync_request_seconds,
+            max_wait=settings.sync_max_wait_seconds,
+            system=account.name,
+        )
+        self._targets: dict[str, Target] = {}
+        self._preflight: SyncError | Literal["passed"] | None = None
+
+    def close(self) -> None:
+        self.door.close()
+        self.database.close()
+        self.meter.close()
+
+    def preflight(self) -> None:
+        """Fails in seconds with the name of what is wrong; asked once per run, answered to every entity."""
+        if self._preflight is None:
+            try:
+                require_migrated(self.database, [self.account])
+                self.door.ask(*self.account.system.preflight)
+                self._preflight = "passed"
+            except SyncError as e:
+                self._preflight = e
+        if isinstance(self._preflight, SyncError):
+            raise self._preflight from None
+
+    def target(self, name: str) -> Target:
+        if name not in self._targets:
+            entity = self.account.entity(name)
+            self._targets[name] = self.database.transaction(lambda cursor: target(cursor, self.account, entity))
+        return self._targets[name]
+
+    def stored_keys(self, name: str, where: str) -> Sequence[Any]:
+        """The keys of an entity's rows, sorted: numbers as numbers, text in byte order."""
+        t = self.target(name)
+        key = sql.Identifier(t.entity.keys[0])
+        collate = sql.SQL("") if t.numeric_keys[0] else sql.SQL(' collate "C"')
+        query = sql.SQL("select {key} from {table} where {where} order by {key}{collate}").format(
+            key=key, table=t.table, where=sql.SQL(where), collate=collate
+        )
+
+        def work(cursor: Cursor) -> list[Any]:
+            cursor.execute(query)
+            return [k for (k,) in cursor.fetchall()]
+
+        return self.database.transaction(work)
+
+
+@contextmanager
+def connected(account: Account, settings: SyncSettings) -> Iterator[Connected]:
+    connection = Connected(account, settings)
+    try:
+        yield connection
+    finally:
+        connection.close()

@@ -1,0 +1,39 @@
+"""What one sync is asked to do, and what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from sync_assets.load.upsert import Counts
+
+Kind = Literal["full", "incremental", "selective", "webhook", "reconcile"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one sync is asked to do. `incremental` is the safe default: it becomes a full sweep where it must."""
+
+    kind: Kind = "incremental"
+    since: datetime | None = None
+    ids: tuple[str, ...] = ()
+    allow_deletions: int | None = None
+    run_id: str | None = None
+
+
+@dataclass
+class Outcome:
+    """What one sync did: the row of `sync.logs` and what a person wants to know beside it."""
+
+    log_id: int
+    totals: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+    waiting: int = 0
+    rows: int = 0
+    gone: dict[str, str] = field(default_factory=dict)
+    unreachable: dict[str, str] = field(default_factory=dict)
+
+
+Progress = Callable[[str, Counts, int], None]
