@@ -125,9 +125,7 @@ def subset(recorded: Any, made: Any, path: str) -> None:
         ("card_get_full", "single"),
     ],
 )
-def test_recorded_keys_are_a_subset_with_like_types(
-    client: Client, shared: Path, file: str, entity: str
-) -> None:
+def test_recorded_keys_are_a_subset_with_like_types(client: Client, shared: Path, file: str, entity: str) -> None:
     company = client.sandbox.world.kaiten
     if entity == "single":
         card = next(c for c in company.cards.values() if c.tags and c.members and c.fields()["children_ids"])
@@ -171,9 +169,7 @@ def test_updated_after_is_inclusive_and_order_is_obeyed(client: Client) -> None:
     cards = client.cards(order_by="updated")
     assert [c["updated"] for c in cards] == sorted(c["updated"] for c in cards)
     since = cards[-3]["updated"]
-    assert [c["id"] for c in client.cards(updated_after=since, order_by="updated")] == [
-        c["id"] for c in cards[-3:]
-    ]
+    assert [c["id"] for c in client.cards(updated_after=since, order_by="updated")] == [c["id"] for c in cards[-3:]]
     backwards = client.kaiten("/cards", params={"order_by": "created", "order_direction": "desc"}).json()
     assert backwards[0]["created"] > backwards[-1]["created"]
     assert client.kaiten("/cards", params={"order_by": "nonsense"}).status_code == 400
@@ -207,9 +203,7 @@ def test_moving_follows_the_column_and_archiving_counts_versions(sb: Sandbox, cl
     column = next(i for i, c in company.tables["columns"].items() if c["type"] == 1)
     board = company.tables["columns"][column]["board_id"]
     done = next(i for i, c in company.tables["columns"].items() if c["type"] == 3 and c["board_id"] == board)
-    made = client.kaiten(
-        "/cards", "POST", json={"title": "new", "board_id": board, "column_id": column}
-    ).json()
+    made = client.kaiten("/cards", "POST", json={"title": "new", "board_id": board, "column_id": column}).json()
     assert (made["state"], made["version"], made["source"], made["owner"]["id"]) == (
         1,
         1,

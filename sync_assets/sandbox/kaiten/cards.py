@@ -142,19 +142,7 @@ class Cards:
         return row[:-1] + b"," + encode(more)[1:] if more else row
 
     def _relative(self, card_id: int) -> Record:
-        names = (
-            "id",
-            "uid",
-            "title",
-            "state",
-            "condition",
-            "archived",
-            "board_id",
-            "column_id",
-            "lane_id",
-            "version",
-        )
-        return shapes.only(self.by_id[card_id].fields(), names)
+        return shapes.only(self.by_id[card_id].fields(), shapes.CARD_STUB)
 
     def _people(self, card: Card) -> bytes:
         users = self._company.tables["users"]

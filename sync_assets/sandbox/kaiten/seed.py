@@ -182,7 +182,7 @@ def _cards(company: KaitenCompany, count: int) -> None:
             "properties": _values(dice, choices, options, users) if dice.random() < 0.6 else None,
         }
         card_id = company.create_card(at=created, **own)
-        later = min(FOUNDED, created + timedelta(seconds=dice.randrange(5_000_000)))
+        later = created + (FOUNDED - created) * (dice.random() ** 2)
         company.shelf.rewrite(company.cards[card_id], {"updated": stamp(later)})
     known = list(company.cards)
     for parent, child in zip(known[: count // 50], known[count // 2 :], strict=False):

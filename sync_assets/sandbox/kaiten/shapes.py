@@ -211,38 +211,14 @@ CARD: Record = {
 }
 
 # What only GET /cards/{id} has; `blockers` and `iteration` are absent until there is one.
-SINGLE_CARD: Record = {
-    "checklists": [],
-    "files": [],
-    "external_links": [],
-    "slas": [],
-    "blocked_by_card_ids": [],
-    "blocks_card_ids": [],
-    "relates_card_ids": [],
-}
-ONLY_SINGLE = {
-    *SINGLE_CARD,
-    "description",
-    "blockers",
-    "iteration",
-    "parents",
-    "children",
-    "card_permissions",
-    "email",
-}
+_SINGLE = "checklists files external_links slas blocked_by_card_ids blocks_card_ids relates_card_ids"
+SINGLE_CARD: Record = {name: [] for name in _SINGLE.split()}
+ONLY_SINGLE = {*SINGLE_CARD, "description", "blockers", "iteration", "parents", "children"}
+ONLY_SINGLE |= {"card_permissions", "email"}
 
-USER_STUB = (
-    "id",
-    "uid",
-    "full_name",
-    "email",
-    "username",
-    "activated",
-    "initials",
-    "avatar_type",
-    "role",
-    "virtual",
-)
+_USER = "id uid full_name email username activated initials avatar_type role virtual"
+_CARD = "id uid title state condition archived board_id column_id lane_id version parents_count children_count"
+USER_STUB, CARD_STUB = tuple(_USER.split()), tuple(_CARD.split())
 COLUMN_STUB = ("id", "uid", "title", "sort_order", "col_count", "type", "board_id", "column_id")
 LANE_STUB = ("id", "uid", "title", "sort_order", "board_id", "condition")
 TYPE_STUB = ("id", "uid", "name", "color", "letter", "archived", "suggest_fields")
