@@ -78,12 +78,13 @@ class Server:
         if self._process is not None:
             # Ours, but it died: while nobody takes note of that it counts as alive.
             self.stop("immediate")
-        port = _free(self.port)
+        wanted = self.port
         deadline = time.monotonic() + DYING
         while True:
             try:
                 with locked(self.place.home / "server.lock", patience=DYING) as lock:
-                    refusal = self._attempt(port, lock)
+                    # Asked only now: a server on its way out holds the port as long as the lock.
+                    refusal = self._attempt(_free(wanted), lock)
             except TimeoutError:
                 what = f"a server already runs on {self.place.data} and does not answer"
                 raise EmbeddedPostgresError(what, next_step="end it and try again") from None
@@ -91,7 +92,7 @@ class Server:
                 return
             text, now = "\n".join(refusal), time.monotonic()
             if "could not bind" in text:
-                port = _free()
+                wanted = 0
             elif "postmaster.pid" not in text and "shared memory" not in text:
                 deadline = 0
             elif deadline < now < deadline + DYING:

@@ -102,7 +102,9 @@ def test_what_it_is(root: Path) -> None:
         assert (root / "password").stat().st_mode & 0o777 == 0o600
 
 
-def test_the_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neither_the_environment_nor_an_initdb_cut_short_changes_anything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for name, value in {
         "LC_ALL": "xx",
         "LANG": "tr_TR.UTF-8",
@@ -116,7 +118,12 @@ def test_the_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
         "TZ": "Asia/Tokyo",
     }.items():
         monkeypatch.setenv(name, value)
-    with temporary_postgres() as postgres:
+    root = Path(tempfile.mkdtemp(prefix="sync_assets-"))
+    (root / "data.new").mkdir()
+    (root / "data.new" / "PG_VERSION").write_text("18\n")
+    (root / "password.new").write_text("half")
+    postgres = EmbeddedPostgres(root, durable=False)
+    try:
         url = postgres.start()
         for name in ("PGHOSTADDR", "PGOPTIONS", "PGSSLMODE", "PGTZ"):
             monkeypatch.delenv(name)
@@ -124,6 +131,9 @@ def test_the_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
         assert ask(url, "show lc_messages") == "C"
         if sys.platform == "linux" and os.geteuid() == 0:
             assert b"nowhere" not in Path(f"/proc/{postgres.pid}/environ").read_bytes()
+    finally:
+        postgres.discard()
+    assert not root.exists()
 
 
 def test_databases_come_from_templates_and_go_with_their_connections(root: Path) -> None:
@@ -244,19 +254,6 @@ def test_a_port_taken_at_the_last_moment_is_left_too(root: Path, monkeypatch: py
         monkeypatch.setattr(server, "_free", lambda wanted=0, real=server._free: next(free, None) or real())
         with EmbeddedPostgres(root) as postgres:
             assert urlsplit(postgres.start()).port != port
-
-
-def test_an_initdb_cut_short_is_done_again() -> None:
-    root = Path(tempfile.mkdtemp(prefix="sync_assets-"))
-    (root / "data.new").mkdir()
-    (root / "data.new" / "PG_VERSION").write_text("18\n")
-    (root / "password.new").write_text("half")
-    postgres = EmbeddedPostgres(root, durable=False)
-    try:
-        assert ask(postgres.start(), "select 1") == 1
-    finally:
-        postgres.discard()
-    assert not root.exists()
 
 
 def test_a_setting_it_refuses_is_told_in_its_own_words(root: Path) -> None:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -68,16 +68,28 @@ class Terminal:
         raise AssertionError(f"make did not end: {survivors(self.folder.name)}")
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
+@contextmanager
+def marked_folder() -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix="nothing-is-left-"))
     made.chmod(0o755)
     yield made
-    left = survivors(made.name)
-    for pid in left:
+    for pid in survivors(made.name):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     shutil.rmtree(made)
+
+
+@pytest.fixture
+def fresh() -> Iterator[Path]:
+    with marked_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """One for all: however the product ended in one test, it starts again in the next."""
+    with marked_folder() as folder:
+        yield folder
 
 
 def running(folder: Path, *tempers: str, through_shell: bool = False) -> Terminal:
@@ -107,8 +119,21 @@ def test_ctrl_c_again_while_the_children_end(folder: Path) -> None:
     terminal.close()
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.05, 0.2, 0.4, 0.55])
-def test_ctrl_c_during_start(folder: Path, delay: float) -> None:
+@pytest.mark.parametrize("delay", [0.0, 0.1, 0.3, 0.6])
+def test_ctrl_c_during_the_first_start(fresh: Path, delay: float) -> None:
+    terminal = Terminal(fresh, *ALL)
+    terminal.read_until("STARTING")
+    time.sleep(delay)
+    terminal.press(b"\x03")
+    terminal.wait()
+    assert nobody_survives(fresh.name)
+    terminal.close()
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05])
+def test_ctrl_c_during_a_later_start(folder: Path, delay: float) -> None:
+    running(folder).press(b"\x03")
+    assert nobody_survives(folder.name)
     terminal = Terminal(folder, *ALL)
     terminal.read_until("STARTING")
     time.sleep(delay)

@@ -18,6 +18,7 @@ from sync_assets.processes import (
     exit_code,
     wait_for,
 )
+from sync_assets_tests.processes.survivors import nobody_survives, survivors
 
 
 def test_children_end_in_reverse_order_and_the_first_registered_last(tmp_path: Path) -> None:
