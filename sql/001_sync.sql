@@ -119,6 +119,7 @@ create table sync.metadata (
   watermark           timestamptz,
   rows                bigint,
   cursor              jsonb,
+  fields              jsonb,
   lease_holder        text,
   lease_fence         bigint not null default 0,
   lease_until         timestamptz,
@@ -127,6 +128,7 @@ create table sync.metadata (
   primary key (account, entity)
 );
 comment on column sync.metadata.watermark is 'The newest source time up to which everything was surely read; never our own clock.';
+comment on column sync.metadata.fields is 'The top-level fields met so far: {known, steady, gone}.';
 comment on column sync.metadata.cursor is 'Where an unfinished sweep goes on: {sweep, started, position}.';
 
 -- What a sweep saw, page by page; logged, because deletions are derived from it.

@@ -18,11 +18,11 @@ from sync_assets.errors import FixConfig, Forbidden, FuseBlown, RecordGone, Reco
 from sync_assets.extract.fetch import Fetch
 from sync_assets.extract.http import Answer
 from sync_assets.extract.pages import Page, Splitter
-from sync_assets.load import deletions, nested, parents
+from sync_assets.load import deletions, drift, nested, parents
 from sync_assets.load.database import BadValue
 from sync_assets.load.ledger import Ledger, State
 from sync_assets.load.slow_path import reject, write_slowly
-from sync_assets.load.upsert import Batch, Counts, batch, changed, write
+from sync_assets.load.upsert import Batch, Counts, Row, batch, changed, write
 from sync_assets.sync.connection import Connected
 from sync_assets.sync.request import Outcome, Progress, Request
 
@@ -197,6 +197,7 @@ class EntitySync:
             return Counts()
         rows = changed(cursor, self.target, found.rows)
         log_id = self.state.log_id
+        rows = self._watch_fields(cursor, rows)
         counts = (write_slowly if slow else write)(cursor, self.target, rows, log_id)
         for record in found.keyless:
             reject(cursor, self.target, record, log_id)
@@ -212,6 +213,18 @@ class EntitySync:
         )
         crash.point("before commit")
         return counts
+
+    def _watch_fields(self, cursor: Cursor, rows: list[Row]) -> list[Row]:
+        if not rows:
+            return rows
+        account, entity = self.connection.account.name, self.entity.name
+        known = drift.read(cursor, account, entity)
+        learnt, rows, notes = drift.compare(known, rows)
+        if learnt != known:
+            drift.save(cursor, account, entity, learnt)
+        for note in notes:
+            self._note(note)
+        return rows
 
     def _derive(self, read: Inside) -> None:
         parent = self.connection.target(read.parent)
@@ -306,4 +319,5 @@ class EntitySync:
         self.connection.database.transaction(work)
 
     def _note(self, text: str) -> None:
-        self.outcome.note = f"{self.outcome.note}; {text}".removeprefix("; ")
+        if text not in self.outcome.note.split("; "):
+            self.outcome.note = f"{self.outcome.note}; {text}".removeprefix("; ")

@@ -1,0 +1,83 @@
+"""Notices fields that come and go in the source: a new one is reported once, one that left every record is not believed.
+
+A field that every record has had and that a whole batch suddenly lacks is more likely the API's change than everybody's
+edit: its values are carried over, and the check `fields_present` goes red until it is back or forgotten.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from sync_assets.load.upsert import Row
+
+ENOUGH = 20
+"""A batch of fewer changed records proves nothing about the API."""
+
+_decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+@dataclass
+class Fields:
+    """The top-level fields of an entity: all that were ever met, those that no record lacked, those that are gone."""
+
+    known: set[str] = field(default_factory=set)
+    steady: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+
+    @staticmethod
+    def of(stored: dict[str, Any] | None) -> Fields:
+        return Fields(**{name: set(values) for name, values in (stored or {}).items()})
+
+    def stored(self) -> str:
+        return json.dumps({name: sorted(values) for name, values in vars(self).items()})
+
+
+def compare(fields: Fields, rows: Sequence[Row]) -> tuple[Fields, list[Row], list[str]]:
+    """What these changed rows teach: the fields as known now, the rows with gone fields carried over, and notes."""
+    shapes: list[set[str]] = []
+    for row in rows:
+        try:
+            shapes.append((set(_decode(row.record)) | set(row.read.omits)) - set(row.read.adds))
+        except (msgspec.DecodeError, RecursionError):
+            continue  # the slow path tells what is wrong with this record
+    if not shapes:
+        return fields, list(rows), []
+    met, common = set.union(*shapes), set.intersection(*shapes)
+    first = not fields.known
+    new = set() if first else met - fields.known - {"_notes"}
+    gone = (fields.steady | fields.gone) - met if len(shapes) >= ENOUGH else fields.gone - met
+    learnt = Fields(
+        known=fields.known | met,
+        steady=_steady(fields, common, gone, enough=len(shapes) >= ENOUGH),
+        gone=gone,
+    )
+    notes = [f"new field: {name}" for name in sorted(new)]
+    notes += [f"field gone from every record, values kept: {name}" for name in sorted(gone - fields.gone)]
+    if gone:
+        carried = tuple(sorted(gone))
+        rows = [replace(r, read=replace(r.read, omits=(*r.read.omits, *carried))) for r in rows]
+    return learnt, list(rows), notes
+
+
+def _steady(fields: Fields, common: set[str], gone: set[str], *, enough: bool) -> set[str]:
+    if not fields.steady:
+        return common if enough else set()
+    return (fields.steady & common) | (fields.steady & gone)
+
+
+def read(cursor: Cursor, account: str, entity: str) -> Fields:
+    cursor.execute("select fields from sync.metadata where account = %s and entity = %s", (account, entity))
+    row = cursor.fetchone()
+    return Fields.of(row[0] if row else None)
+
+
+def save(cursor: Cursor, account: str, entity: str, fields: Fields) -> None:
+    cursor.execute(
+        "update sync.metadata set fields = %s where account = %s and entity = %s", (fields.stored(), account, entity)
+    )
