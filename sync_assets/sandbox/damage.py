@@ -71,14 +71,14 @@ def ask(fault: Fault, request: Request) -> None:
     offset, limit = int(request.query.get("offset") or 0), int(request.query.get("limit") or 100)
     if fault.id == "P1":
         request.query["offset"] = str(offset % (int(fault.option("loop", 1)) * limit))
-    elif fault.id == "P2" and fault.option("variant", "before") == "before":
+    elif fault.id == "P2":
         # Every page starts that many rows earlier, as when rows are inserted in front: nothing is skipped.
         request.query["offset"] = str(max(0, offset - int(fault.option("rows", 3)) * (offset // limit)))
     elif fault.id in ("A14", "L1"):
         share = float(fault.option("forget", 0.6) if fault.id == "A14" else fault.option("share", 0.5))
         before = request.keep
         request.keep = lambda key: not unlucky(key, share) and (before is None or before(key))
-    request.raw_query = f"{request.raw_query}&_fault={fault.id}"
+    request.altered = True
     fault.strikes += 1
 
 
@@ -94,7 +94,9 @@ def rows(fault: Fault, answer: Answer) -> None:
     if not answer.rows:
         return
     changed = list(answer.rows)
-    if fault.id == "A13":
+    if fault.id == "P2":
+        changed += changed[: int(fault.option("rows", 1))]
+    elif fault.id == "A13":
         changed = [_drift(fault, row) for row in changed]
     else:
         target = _target(fault, changed)

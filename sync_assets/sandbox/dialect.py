@@ -32,6 +32,8 @@ class Request:
     headers: dict[str, str]
     body: bytes = b""
     keep: Callable[[Any], bool] | None = None
+    # Set when a fault changed what is asked for: such an answer must not be remembered.
+    altered: bool = False
 
     @property
     def target(self) -> str:

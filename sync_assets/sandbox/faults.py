@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sync_assets.sandbox.dialect import RefusedError, Request
@@ -75,7 +75,11 @@ class Fault:
     kind: Kind
     strikes: int = 0
     began: float | None = None
-    memory: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def moment(self) -> str:
+        within = self.id == "P2" and self.options.get("variant") == "within"
+        return "rows" if within else self.kind.moment
 
     def option(self, name: str, default: Any) -> Any:
         return self.options.get(name, default)
@@ -136,7 +140,7 @@ class Faults:
     def aimed(self, moment: str, system: str, request: Request) -> list[Fault]:
         if not self._active:
             return []
-        return [f for f in self.active() if f.kind.moment == moment and f.aims_at(system, request)]
+        return [f for f in self.active() if f.moment == moment and f.aims_at(system, request)]
 
     def strikes(self, fault: Fault) -> bool:
         """Whether an outage that is a matter of chance or time strikes now."""

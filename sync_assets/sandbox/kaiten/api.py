@@ -170,6 +170,8 @@ class Kaiten(System):
         return of_record(self.company.shelf.full(card))
 
     def card_list(self, request: Request) -> Answer:
+        if request.altered:
+            return of_rows(self._card_rows(request))
         if self._paged_revision != self.company.revision or len(self._pages) > CACHED_PAGES:
             self._pages.clear()
             self._paged_revision = self.company.revision

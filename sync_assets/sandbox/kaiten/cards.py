@@ -137,7 +137,9 @@ class Cards:
             flat = card.fields()
             more = shapes.SINGLE_CARD | more
             for side in ("parents", "children"):
-                more[side] = [self._relative(id) for id in flat[f"{side}_ids"] or () if id in self.by_id]
+                more[side] = [
+                    self._relative(id) | {"card_id": card.id} for id in flat[f"{side}_ids"] or () if id in self.by_id
+                ]
         row = self.row(card, description=True)
         return row[:-1] + b"," + encode(more)[1:] if more else row
 

@@ -179,8 +179,8 @@ _NULL = (
     "last_moved_at external_id lane_changed_at column_changed_at first_moved_to_in_progress_at service_id "
     "last_moved_to_done_at properties planned_start planned_end share_id share_settings sd_external_recipients "
     "external_user_emails parent_checklist_ids parent_link_ids fifo_order comment_last_added_at "
-    "children_ids parents_ids "
-    "calculated_planned_start calculated_planned_end children_number_properties_sum import_id locked key"
+    "children_ids parents_ids calculated_planned_start calculated_planned_end import_id locked key "
+    "children_number_properties_sum"
 )
 _ZERO = (
     "estimate_workload parents_count children_count children_done goals_total goals_done comments_total "

@@ -90,7 +90,7 @@ class Worksection(System):
             self._cache.clear()
             self._cached_revision = self.company.revision
         key = request.raw_query.partition("&hash=")[0] + "\n" + request.body.decode("utf-8", "replace")
-        cacheable = request.keep is None and "get_events" not in key
+        cacheable = not request.altered and "get_events" not in key
         if not cacheable or key not in self._cache:
             revision = self.company.revision
             answer = self._act(request)
