@@ -107,6 +107,7 @@ class Entity:
     changes: Changes | None = None
     links: tuple[Link, ...] = ()
     volatile: tuple[str, ...] = ()  # top-level parts that change by themselves and do not make a record "changed"
+    codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # columns whose known values are few
     changing: bool = True  # False: the source gives no change time; then only content and sighting decide
     doc: str = ""
     url: str = ""

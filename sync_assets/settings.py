@@ -61,6 +61,8 @@ class SyncSettings(BaseSettings):
     """An entity whose sync has not committed for this long may be taken over."""
     sync_fuse_percent: float = 30.0
     """A sync that would delete more than this share of an entity (and more than 10 rows) deletes nothing."""
+    sync_fresh_hours: float = 13.0
+    """An entity that was last synced longer ago than this is stale: two schedules of six hours and one to run."""
     sync_database_wait_seconds: float = 60.0
     """How long a commit waits for a Postgres that went away."""
 

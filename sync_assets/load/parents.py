@@ -82,15 +82,18 @@ def orphans(child: Target, parent: Target, link: Link, scope: sql.Composable) ->
     )
 
 
-def note_missing(cursor: Cursor, child: Target, parent: Target, link: Link, sync_id: int) -> int:
-    """Puts the parents that rows of this sync point at in vain on the waiting list. Answers how many were new."""
+def note_missing(cursor: Cursor, child: Target, parent: Target, link: Link, sync_id: int | None) -> int:
+    """Puts the parents that rows point at in vain on the waiting list. Answers how many were new.
+
+    `sync_id` limits the look to the rows of one sync; None looks at the whole table.
+    """
     where = {
         "account": child.account,
         "entity": parent.entity.name,
         "child": child.entity.name,
         "columns": ", ".join(link.names),
     }
-    scope = sql.SQL("c.sync_id = {}").format(sql.Literal(sync_id))
+    scope = sql.SQL("true") if sync_id is None else sql.SQL("c.sync_id = {}").format(sql.Literal(sync_id))
     cursor.execute(sql.SQL(AWAIT).format(orphans=orphans(child, parent, link, scope)), where)
     new = cursor.rowcount
     cursor.execute(

@@ -18,6 +18,7 @@ USERS = Entity(
     "users",
     read=OffsetPages("/users", params={"include_inactive": "true"}),
     volatile=("last_request_date",),  # moves whenever the person does anything
+    codes={"role": ("1", "2", "3")},
     doc="People, deactivated ones (role 3) too.",
     url=f"{DOCS}/users/retrieve-list-of-users",
 )
@@ -72,6 +73,7 @@ COLUMNS = Entity(
     "columns",
     read=Inside("boards", ("$.columns[*]", "$.columns[*].subcolumns[*]"), record="item - 'subcolumns'"),
     links=(Link("board_id", "boards"), Link("column_id", "columns")),
+    codes={"type": ("1", "2", "3")},
     doc="Columns and subcolumns; column_id is a subcolumn's parent.",
     url=f"{DOCS}/columns/get-list-of-columns",
 )
@@ -84,6 +86,7 @@ LANES = Entity(
         Each("boards", Whole("/boards/{key}/lanes"), variants=({"condition": 2}, {"condition": 3})),
     ),
     links=(Link("board_id", "boards"), Link("default_card_type_id", "card_types", order=False)),
+    codes={"condition": ("1", "2", "3")},
     doc="Lanes: live (condition 1), archived (2) and deleted (3).",
     url=f"{DOCS}/lanes/get-list-of-lanes",
 )
@@ -104,6 +107,7 @@ CARDS = Entity(
         Link("owner_id", "users", order=False),
         Link("type_id", "card_types", order=False),
     ),
+    codes={"state": ("1", "2", "3"), "condition": ("1", "2")},
     doc="Cards, on the board and archived, with description; tags, members, children and properties are views.",
     url=f"{DOCS}/cards/retrieve-card-list",
     hints=(

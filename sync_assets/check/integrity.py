@@ -1,0 +1,56 @@
+"""Links: what a child points at is here, or it is known since when it is waited for and what the source said."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from sync_assets.check.finding import SAMPLE, Finding, Scope
+from sync_assets.load import parents
+
+PATIENCE = timedelta(hours=1)
+"""A parent usually comes with the next sync; longer than this somebody has to look."""
+
+LIST = """
+select m.child_columns, m.entity, m.key, m.state, m.waiting_since, coalesce(m.evidence, '')
+  from sync.missing_parents m
+ where m.account = %(account)s and m.child_entity = %(entity)s
+ order by m.waiting_since, m.entity, m.key
+"""
+
+
+def links_resolve(scope: Scope) -> Finding:
+    """Every link of a record leads to a record, or is known to be waiting, gone or unreachable."""
+    name = "links_resolve"
+    if not scope.entity.links:
+        return Finding(name, True, "this entity links to nothing")
+    if not scope.sync_ids:
+        scope.database.transaction(lambda cursor: _look_at_all(cursor, scope))
+    found = scope.ask(LIST, scope.where)
+    now = datetime.now(UTC)
+    overdue = [r for r in found if r[3] == "waiting" and now - r[4] > PATIENCE]
+    waiting = [r for r in found if r[3] == "waiting"]
+    facts = {
+        "waiting": len(waiting),
+        "waiting_too_long": len(overdue),
+        "gone": sum(r[3] == "gone" for r in found),
+        "unreachable": sum(r[3] == "unreachable" for r in found),
+        "sample": [
+            f"{r[0]} -> {r[1]} {r[2]}: {r[3]}{f' ({r[5]})' if r[5] else ''}" for r in (overdue or found)[:SAMPLE]
+        ],
+        "query": "select * from sync.missing_parents where account = '{account}' and child_entity = '{entity}'".format(
+            **scope.where
+        ),
+    }
+    if overdue:
+        return Finding(name, False, f"{len(overdue)} parents have been waited for longer than an hour", facts=facts)
+    if found:
+        return Finding(name, False, f"{len(found)} parents are not here; each is accounted for", "WARN", facts)
+    return Finding(name, True, "every link leads to a record", facts=facts)
+
+
+def _look_at_all(cursor: Cursor, scope: Scope) -> None:
+    for link in scope.entity.links:
+        parents.note_missing(cursor, scope.own, scope.target(link.to), link, sync_id=None)
+        parents.settle(cursor, scope.target(link.to))

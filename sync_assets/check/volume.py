@@ -1,0 +1,49 @@
+"""Volume and age: a table that shrank by half overnight, or that nobody has synced for too long, is worth a look."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sync_assets.check.finding import Finding, Scope
+
+FEW = 20
+"""Tables smaller than this change by half without meaning anything."""
+
+LAST_TWO = """
+select rows, finished_at from sync.logs
+ where account = %(account)s and entity = %(entity)s and rows is not null order by id desc limit 2
+"""
+
+
+def volume(scope: Scope) -> Finding:
+    """The number of records is plausible against the last sync."""
+    runs = scope.ask(LAST_TWO, scope.where)
+    now = scope.ask(f"select count(*) from {scope.text(scope.own.table)}")[0][0]  # noqa: S608  an identifier
+    before = runs[-1][0] if runs else now
+    facts = {"rows": now, "rows_before": before}
+    if before and now == 0:
+        return Finding("volume", False, f"the table is empty; it held {before} records", facts=facts)
+    if max(now, before) >= FEW and not before / 2 <= now <= max(before * 2, FEW) and before:
+        return Finding("volume", False, f"{now} records, {before} at the last sync", "WARN", facts)
+    return Finding("volume", True, f"{now} records, {before} at the last sync", facts=facts)
+
+
+def fresh(scope: Scope) -> Finding:
+    """The entity was synced not long ago."""
+    limit = scope.settings.sync_fresh_hours
+    found = scope.ask(
+        "select greatest(last_full_at, last_incremental_at) from sync.metadata"
+        " where account = %(account)s and entity = %(entity)s",
+        scope.where,
+    )
+    last = found[0][0] if found else None
+    if last is None:
+        return Finding("fresh", False, "this entity was never synced to its end", "WARN")
+    hours = (datetime.now(UTC) - last).total_seconds() / 3600
+    return Finding(
+        "fresh",
+        hours <= limit,
+        f"last synced {hours:.1f} hours ago; {limit:g} are allowed",
+        "WARN",
+        {"hours": round(hours, 2), "allowed_hours": limit},
+    )
