@@ -108,7 +108,6 @@ class Entity:
     links: tuple[Link, ...] = ()
     volatile: tuple[str, ...] = ()  # top-level parts that change by themselves and do not make a record "changed"
     codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # columns whose known values are few
-    changing: bool = True  # False: the source gives no change time; then only content and sighting decide
     doc: str = ""
     url: str = ""
     hints: tuple[str, ...] = ()

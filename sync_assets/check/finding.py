@@ -59,6 +59,16 @@ class Scope:
 
         return self.database.transaction(work)
 
+    def listing(self, table: str, entity_column: str) -> str:
+        """A query, for people, of this entity's rows in a table of the schema sync."""
+        query = sql.SQL("select * from {} where account = {} and {} = {}").format(
+            sql.Identifier("sync", table),
+            sql.Literal(self.own.account),
+            sql.Identifier(entity_column),
+            sql.Literal(self.entity.name),
+        )
+        return self.text(query)
+
     def text(self, query: sql.Composable) -> str:
         """A query as a person would run it."""
         return self.database.transaction(lambda cursor: " ".join(query.as_string(cursor).split()))

@@ -39,15 +39,17 @@ def links_resolve(scope: Scope) -> Finding:
         "sample": [
             f"{r[0]} -> {r[1]} {r[2]}: {r[3]}{f' ({r[5]})' if r[5] else ''}" for r in (overdue or found)[:SAMPLE]
         ],
-        "query": "select * from sync.missing_parents where account = '{account}' and child_entity = '{entity}'".format(
-            **scope.where
-        ),
+        "query": scope.listing("missing_parents", "child_entity"),
     }
     if overdue:
         return Finding(name, False, f"{len(overdue)} parents have been waited for longer than an hour", facts=facts)
     if found:
         return Finding(name, False, f"{len(found)} parents are not here; each is accounted for", "WARN", facts)
     return Finding(name, True, "every link leads to a record", facts=facts)
+
+
+def _line(columns: str, entity: str, key: str, state: str, _since: datetime, evidence: str) -> str:
+    return f"{columns} -> {entity} {key}: {state}" + (f" ({evidence})" if evidence else "")
 
 
 def _look_at_all(cursor: Cursor, scope: Scope) -> None:

@@ -30,9 +30,7 @@ def nothing_rejected(scope: Scope) -> Finding:
         {
             "count": len(found),
             "sample": [f"{key}{f' {field}' if field else ''}: {reason}" for key, field, reason in found[:SAMPLE]],
-            "query": "select * from sync.rejected where account = '{account}' and entity = '{entity}'".format(
-                **scope.where
-            ),
+            "query": scope.listing("rejected", "entity"),
         },
     )
 

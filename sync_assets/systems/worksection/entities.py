@@ -74,21 +74,17 @@ def changed_tasks(ask: Callable[[str, Params], bytes], since: datetime, now: dat
 PROJECTS = Entity(
     "projects",
     read=Whole("get_projects", {"extra": "text,options,users"}),
-    changing=False,
     one=ById("get_project", {"id_project": "{key}", "extra": "text,options,users"}),
     codes={"status": ("active", "pending", "archive")},
     doc="Projects, active, pending and archived, with their tags.",
     url=DOCS,
     hints=("post_project", "update_project"),
 )
-USERS = Entity("users", read=Whole("get_users"), changing=False, doc="People of the account.", url=DOCS)
-TASK_TAGS = Entity(
-    "task_tags", read=Whole("get_task_tags"), changing=False, doc="Labels and statuses of tasks.", url=DOCS
-)
+USERS = Entity("users", read=Whole("get_users"), doc="People of the account.", url=DOCS)
+TASK_TAGS = Entity("task_tags", read=Whole("get_task_tags"), doc="Labels and statuses of tasks.", url=DOCS)
 PROJECT_TAGS = Entity(
     "project_tags",
     read=Whole("get_project_tags"),
-    changing=False,
     doc="Labels and statuses of projects.",
     url=DOCS,
 )
@@ -96,7 +92,6 @@ TASKS = Entity(
     "tasks",
     read=Whole("get_all_tasks", {"extra": "text,subtasks,archive"}),
     changes=changed_tasks,
-    changing=False,
     links=(
         Link("project_id", "projects"),
         Link("responsible_id", "users", none=("0", "1", "2"), order=False),
@@ -155,7 +150,6 @@ def entities(settings: WorksectionSettings) -> tuple[Entity, ...]:
             "stages",
             key=("project_id", "id"),
             read=stages,
-            changing=False,
             links=(Link("project_id", "projects"),),
             doc="Stages of a project.",
             url=DOCS,
@@ -163,7 +157,6 @@ def entities(settings: WorksectionSettings) -> tuple[Entity, ...]:
         Entity(
             "objects",
             read=objects,
-            changing=False,
             doc="Objects of a stage; stage 'none' where a task has no stage.",
             links=(
                 Link("project_id", "projects"),
@@ -175,7 +168,6 @@ def entities(settings: WorksectionSettings) -> tuple[Entity, ...]:
         Entity(
             "sections",
             read=sections,
-            changing=False,
             doc="Sections of an object.",
             url=DOCS,
             links=(
