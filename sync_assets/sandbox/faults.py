@@ -32,9 +32,7 @@ _RECORD = "record field value variant"
 
 KINDS: dict[str, Kind] = {
     "A1": _kind(
-        "instead",
-        "retry_after reset status",
-        "429; retry_after = seconds, date, absent; reset = epoch, seconds",
+        "instead", "retry_after reset status", "429; retry_after = seconds, date, absent; reset = epoch, seconds"
     ),
     "A3": _kind("instead", "status seconds p", "5xx: times=, p= chance, or seconds= down from the first strike"),
     "A4": _kind("wire", "after", "connection reset, at once or after= bytes of the body"),
@@ -107,6 +105,10 @@ class Faults:
             raise RefusedError(f"no fault {id!r}; known: {', '.join(KINDS)}")
         if unknown := options.keys() - kind.options:
             raise RefusedError(f"fault {id} has no option {sorted(unknown)}; it has: {sorted(kind.options)}")
+        try:
+            re.compile(path)
+        except re.error as error:
+            raise RefusedError(f"path {path!r} is no pattern: {error}") from None
         fault = Fault(id, system, path, times, options, kind)
         if kind.moment == "world":
             if self.on_world is not None:

@@ -21,7 +21,7 @@ from uvicorn.server import ServerState
 
 from sync_assets.sandbox import damage, transport
 from sync_assets.sandbox.control import Control
-from sync_assets.sandbox.dialect import Answer, Request, System
+from sync_assets.sandbox.dialect import Answer, RefusedError, Request, System, Throttle
 from sync_assets.sandbox.faults import Fault, Faults
 from sync_assets.sandbox.limits import Limit
 from sync_assets.sandbox.world import World
@@ -66,6 +66,8 @@ class Sandbox:
         self.latency = latency
         self.requests: list[Entry] = []
         self.violations: list[Entry] = []
+        if unknown := (rates or {}).keys() - self.world.systems.keys():
+            raise RefusedError(f"no system {sorted(unknown)} to limit; known: {', '.join(self.world.systems)}")
         self._limits = {name: Limit(rate) for name, rate in (RATES | (rates or {})).items()}
         self._sockets: dict[str, socket.socket] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -184,18 +186,21 @@ class Sandbox:
                 with self.world.lock:
                     system.afflict(fault.id)
 
-    def answer(self, system: System, request: Request) -> Answer:
+    def admit(self, entry: Entry) -> Throttle | None:
+        """Log a request and count it against its system's limit, at the moment it arrived."""
+        self.requests.append(entry)
+        throttle = self._limits[entry.system].take()
+        if throttle is not None and not throttle.allowed:
+            self.violations.append(entry)
+        return throttle
+
+    def answer(self, system: System, request: Request, throttle: Throttle | None) -> Answer:
         """One request's way through limit, faults and dialect; everything but the wire."""
-        name = system.name
-        entry_throttle = self._limits[name].take() if name in self._limits else None
-        if entry_throttle is not None and not entry_throttle.allowed:
-            answer = system.throttled(entry_throttle)
-            self.violations.append(self.requests[-1])
-        else:
-            answer = self._answer(system, request)
-        if entry_throttle is not None:
-            for header, value in system.limit_headers(entry_throttle).items():
-                answer.headers.setdefault(header, value)
+        if throttle is not None and not throttle.allowed:
+            return system.throttled(throttle)
+        answer = self._answer(system, request)
+        if throttle is not None and answer.status != 429:
+            answer.headers |= system.limit_headers(throttle)
         return answer
 
     def _answer(self, system: System, request: Request) -> Answer:
@@ -241,11 +246,11 @@ class _Door:
         sandbox, system = self._sandbox, self._system
         request = await transport.read(scope, receive)
         entry = Entry(time.monotonic(), time.time(), system.name, request.method, request.path, dict(request.query))
-        sandbox.requests.append(entry)
+        throttle = sandbox.admit(entry)
         if sandbox.latency:
             await asyncio.sleep(sandbox.latency)
         with sandbox.world.lock:
-            answer = sandbox.answer(system, request)
+            answer = sandbox.answer(system, request, throttle)
         wire = sandbox.faults.aimed("wire", system.name, request)
         moment = sandbox.world.clock.peek()
         for fault in wire:

@@ -76,7 +76,10 @@ def _part(body: bytes, *, more: bool) -> Message:
 
 async def _dribble(send: Send, body: bytes, fault: Fault) -> None:
     step, interval = int(fault.option("bytes", 1)), float(fault.option("interval", 0.4))
+    connection = cast(Any, send).__self__
     for start in range(0, len(body), step):
+        if connection.disconnected:
+            return
         await send(_part(body[start : start + step], more=True))
         await asyncio.sleep(interval)
     await send(_part(b"", more=False))

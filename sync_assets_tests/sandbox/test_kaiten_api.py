@@ -10,23 +10,9 @@ from sync_assets.sandbox.server import Sandbox
 from sync_assets_tests.sandbox.conftest import Client
 
 # What lists leave out; the absent-until-there keys; and what the facts file does not list though seen live.
-NOT_LISTED = {
-    "description",
-    "checklists",
-    "files",
-    "iteration",
-    "external_links",
-    "slas",
-    "children",
-    "parents",
-}
+NOT_LISTED = {"description", "checklists", "files", "iteration", "external_links", "slas", "children", "parents"}
 NOT_LISTED |= {"blocked_by_card_ids", "blocks_card_ids", "relates_card_ids"}
-SEEN_LIVE = {
-    "Card": {"path_data"},
-    "BoardInSpace": {"uid", "space_id"},
-    "Board": {"uid"},
-    "Column": {"subcolumns"},
-}
+SEEN_LIVE = {"Card": {"path_data"}, "BoardInSpace": {"uid", "space_id"}, "Board": {"uid"}, "Column": {"subcolumns"}}
 TYPES: dict[str, Any] = {
     "integer": int, "number": (int, float), "string": str, "boolean": bool, "object": dict, "null": type(None),
 }  # fmt: skip
@@ -71,8 +57,10 @@ def records(client: Client, entity: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     "entity",
-    ["Space", "BoardInSpace", "Board", "Column", "Lane", "User", "CardType", "Tag", "CustomProperty", "Card"]
-    + ["CustomPropertySelectValue", "CustomPropertyCatalogValue"],
+    [
+        *("Space", "BoardInSpace", "Board", "Column", "Lane", "User", "CardType", "Tag", "Card"),
+        *("CustomProperty", "CustomPropertySelectValue", "CustomPropertyCatalogValue"),
+    ],
 )
 def test_every_record_has_the_documented_keys_and_types(client: Client, shared: Path, entity: str) -> None:
     declared = json.loads((shared / "kaiten/kaiten_entity_fields.json").read_text())["entities"][entity]
@@ -84,10 +72,7 @@ def test_every_record_has_the_documented_keys_and_types(client: Client, shared: 
         assert wanted - bot <= record.keys() <= wanted | SEEN_LIVE.get(entity, set())
         for name in wanted & record.keys():
             # The global card type belongs to no company, though the documentation says it must.
-            if (entity, name, record["id"]) != ("CardType", "company_id", 1) and (entity, name) != (
-                "Card",
-                "lane",
-            ):
+            if (entity, name, record["id"]) != ("CardType", "company_id", 1) and (entity, name) != ("Card", "lane"):
                 assert conforms(record[name], declared[name]["type"]), (entity, name, record[name])
 
 
@@ -117,8 +102,6 @@ def subset(recorded: Any, made: Any, path: str) -> None:
         ("boards_list", "BoardInSpace"),
         ("board_get", "Board"),
         ("cards_list", "Card"),
-    ]
-    + [
         ("users_list", "User"),
         ("tags_list", "Tag"),
         ("card_types_list", "CardType"),
@@ -204,12 +187,7 @@ def test_moving_follows_the_column_and_archiving_counts_versions(sb: Sandbox, cl
     board = company.tables["columns"][column]["board_id"]
     done = next(i for i, c in company.tables["columns"].items() if c["type"] == 3 and c["board_id"] == board)
     made = client.kaiten("/cards", "POST", json={"title": "new", "board_id": board, "column_id": column}).json()
-    assert (made["state"], made["version"], made["source"], made["owner"]["id"]) == (
-        1,
-        1,
-        "api",
-        made["owner_id"],
-    )
+    assert (made["state"], made["version"], made["source"], made["owner"]["id"]) == (1, 1, "api", made["owner_id"])
     moved = client.kaiten(f"/cards/{made['id']}", "PATCH", json={"column_id": done}).json()
     assert (moved["state"], moved["version"]) == (3, 2)
     assert moved["column_changed_at"] and moved["completed_at"] and moved["updated"] > made["updated"]

@@ -122,6 +122,15 @@ class KaitenCompany:
             raise RefusedError(f"no {entity} {id}")
         return record
 
+    def create_board(self, space_id: int, *, title: str = "New board", **fields: Any) -> int:
+        """A board as Kaiten makes it: three columns and a lane are there at once."""
+        self._known("spaces", space_id)
+        board = self.create("boards", space_id=space_id, title=title, **fields)
+        for kind, name in enumerate(("Очередь", "В работе", "Готово"), 1):
+            self.create("columns", board_id=board, title=name, type=kind, sort_order=float(kind))
+        self.create("lanes", board_id=board, title="Default lane")
+        return board
+
     def create_tag(self, name: str, **fields: Any) -> int:
         return self.create("tags", name=name, **fields)
 
@@ -151,7 +160,8 @@ class KaitenCompany:
         with self.changing(cards_only=True):
             board = fields.setdefault("board_id", next(iter(self.tables["boards"]), 0))
             self._known("boards", board)
-            column = fields.setdefault("column_id", next((c for c in self._inside("columns", board)), 0))
+            column = fields.setdefault("column_id", next(self._inside("columns", board), 0))
+            self._known("columns", column)
             lanes = (i for i in self._inside("lanes", board) if self.tables["lanes"][i]["condition"] == ACTIVE)
             fields.setdefault("lane_id", next(lanes, None))
             fields.setdefault("owner_id", next(iter(self.tables["users"]), 0))
@@ -160,15 +170,8 @@ class KaitenCompany:
             members, tags = fields.pop("members", []), fields.pop("tags", [])
             flat = {"id": self.new_id("cards"), "uid": words.uid(self.dice)} | shapes.CARD
             flat |= {"created": now, "updated": now, "counters_recalculated_at": now, "last_moved_at": now}
-            flat |= {
-                "sort_order": self.dice.uniform(0.5, 900),
-                "state": self.tables["columns"][column]["type"],
-            }
-            flat |= {
-                "updater_id": fields["owner_id"],
-                "description_filled": description is not None,
-                **fields,
-            }
+            flat |= {"sort_order": self.dice.uniform(0.5, 900), "state": self.tables["columns"][column]["type"]}
+            flat |= {"updater_id": fields["owner_id"], "description_filled": description is not None, **fields}
             if tags:
                 flat["tag_ids"] = list(tags)
             pinned = [(tag, now) for tag in tags]
@@ -181,11 +184,7 @@ class KaitenCompany:
         with self.changing(cards_only=True):
             card = self.card(id)
             flat = card.fields()
-            changes: Record = {
-                "updated": stamp(self.clock.now()),
-                "version": flat.get("version", 0) + 1,
-                **fields,
-            }
+            changes: Record = {"updated": stamp(self.clock.now()), "version": flat.get("version", 0) + 1, **fields}
             if "description" in changes:
                 card.description = changes.pop("description")
                 changes["description_filled"] = card.description is not None
@@ -195,12 +194,7 @@ class KaitenCompany:
             self.shelf.rewrite(card, changes)
 
     def move_card(
-        self,
-        id: int,
-        *,
-        column_id: int | None = None,
-        lane_id: int | None = None,
-        board_id: int | None = None,
+        self, id: int, *, column_id: int | None = None, lane_id: int | None = None, board_id: int | None = None
     ) -> None:
         card, now = self.card(id), stamp(self.clock.now())
         if board_id is not None and column_id is None:
@@ -249,7 +243,7 @@ class KaitenCompany:
     def link_cards(self, parent: int, child: int) -> None:
         """Make one card the child of another; rings and self-parents are allowed, as they exist live."""
         for id, other, side in ((parent, child, "children"), (child, parent, "parents")):
-            ids = [*(self.card(id).fields()[f"{side}_ids"] or ()), other]
+            ids = list(dict.fromkeys([*(self.card(id).fields()[f"{side}_ids"] or ()), other]))
             self.update_card(id, **{f"{side}_ids": ids, f"{side}_count": len(ids)})
 
     def add_tag(self, card_id: int, tag_id: int) -> None:
@@ -265,10 +259,7 @@ class KaitenCompany:
 
     def add_member(self, card_id: int, user_id: int, *, responsible: bool = False) -> None:
         card = self.card(card_id)
-        card.members = [
-            *((u, t) for u, t in card.members if u != user_id),
-            (user_id, 2 if responsible else 1),
-        ]
+        card.members = [*((u, t) for u, t in card.members if u != user_id), (user_id, 2 if responsible else 1)]
         self.update_card(card_id)
 
     def remove_member(self, card_id: int, user_id: int) -> None:

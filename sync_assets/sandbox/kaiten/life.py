@@ -14,7 +14,7 @@ LONG = "x" * 64
 
 
 def step(company: KaitenCompany, dice: random.Random) -> None:
-    board = dice.choice(list(company.tables["boards"]))
+    board = dice.choice(sorted({c["board_id"] for c in company.tables["columns"].values()}))
     company.create_card(title=words.title(dice), board_id=board, description=words.prose(dice))
     for _ in range(3):
         company.update_card(_any_card(company, dice), title=words.title(dice), asap=dice.random() < 0.2)
@@ -58,21 +58,13 @@ def afflict(company: KaitenCompany, fault: str) -> None:
     elif fault == "S3":
         _rename(company, ['x"; drop table cards; --', "'); delete from sync.logs; --", LONG + "one", LONG + "two"])
     elif fault == "S7":
-        _rename(
-            company,
-            ["![x](http://trap.test/x.png)", "[click](javascript:alert(1))", "<script>alert(1)</script>"],
-        )
+        _rename(company, ["![x](http://trap.test/x.png)", "[click](javascript:alert(1))", "<script>alert(1)</script>"])
 
 
 def _rename(company: KaitenCompany, names: list[str]) -> None:
     tables = company.tables
     for name, card, tag, kind, board in zip(
-        names,
-        company.cards,
-        tables["tags"],
-        tables["property_definitions"],
-        list(tables["boards"]) * 2,
-        strict=False,
+        names, company.cards, tables["tags"], tables["property_definitions"], list(tables["boards"]) * 2, strict=False
     ):
         named: Record = {"name": name}
         company.update_card(card, title=name)

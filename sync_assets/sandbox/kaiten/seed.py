@@ -80,11 +80,7 @@ def _card_types(company: KaitenCompany) -> None:
         id = company.create("card_types", at=_past(dice), name=name, letter=letter, color=len(table) + 1)
         if len(table) == 1:
             born = "2014-11-13T22:20:14.374Z"
-            table[GLOBAL_CARD_TYPE] = table.pop(id) | {
-                "id": GLOBAL_CARD_TYPE,
-                "company_id": None,
-                "created": born,
-            }
+            table[GLOBAL_CARD_TYPE] = table.pop(id) | {"id": GLOBAL_CARD_TYPE, "company_id": None, "created": born}
 
 
 def _properties(company: KaitenCompany) -> None:
@@ -99,11 +95,7 @@ def _properties(company: KaitenCompany) -> None:
         fields: dict[str, Any] = {"name": name, "type": kind, "author_id": author, "multi_select": multi}
         property_id = company.create("property_definitions", at=_past(dice), **fields)
         for n in range(4 if kind == "select" else 0):
-            own: dict[str, Any] = {
-                "value": f"{name} {n}",
-                "sort_order": n + dice.random(),
-                "author_id": author,
-            }
+            own: dict[str, Any] = {"value": f"{name} {n}", "sort_order": n + dice.random(), "author_id": author}
             company.create("property_values", at=_past(dice), custom_property_id=property_id, **own)
         for n in range(3 if kind == "catalog" else 0):
             value = {words.uid(dice): f"ООО «{dice.choice(words.PLACES)}»"}
@@ -127,11 +119,7 @@ def _places(company: KaitenCompany, plan: Size) -> None:
     ]
     for n in range(plan.boards):
         title = f"{dice.choice(words.PLACES)}: {dice.choice(words.THINGS)}"
-        where: dict[str, Any] = {
-            "space_id": spaces[n % len(spaces)],
-            "sort_order": dice.uniform(1, 900),
-            "top": n * 10,
-        }
+        where: dict[str, Any] = {"space_id": spaces[n % len(spaces)], "sort_order": dice.uniform(1, 900), "top": n * 10}
         board = company.create("boards", at=_past(dice), title=title, **where)
         for position, (name, kind) in enumerate((("Очередь", 1), ("In progress", 2), ("Готово", 3)), 1):
             at = _past(dice)

@@ -7,16 +7,7 @@ a cascade that a test did not ask for would look like lost data.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from sync_assets.sandbox.dialect import (
-    Answer,
-    Record,
-    RefusedError,
-    Request,
-    decode,
-    encode,
-    of_json,
-    of_record,
-)
+from sync_assets.sandbox.dialect import Answer, Record, RefusedError, Request, decode, encode, of_json, of_record
 
 if TYPE_CHECKING:
     from sync_assets.sandbox.kaiten.api import Kaiten
@@ -97,6 +88,12 @@ def add_child(kaiten: "Kaiten", request: Request, id: int) -> Answer:
     return kaiten.written(kaiten.company.shelf.full(kaiten.company.card(id)))
 
 
+def post_board(kaiten: "Kaiten", request: Request, id: int) -> Answer:
+    fields = _given(request)
+    board = kaiten.company.create_board(id, **{k: v for k, v in fields.items() if k not in ("columns", "lanes")})
+    return kaiten.written(kaiten.row("boards", kaiten.company.tables["boards"][board]))
+
+
 def _post(entity: str, parent: str = "") -> Callable[..., Answer]:
     def handler(kaiten: "Kaiten", request: Request, **ids: int) -> Answer:
         fields: dict[str, Any] = _given(request)
@@ -145,7 +142,7 @@ ROUTES: list[tuple[str, str, Callable[..., Answer]]] = [
     ("POST", "/cards/{id}/children", add_child),
     ("POST", "/spaces", _post("spaces")),
     *_all_of("/spaces/{id}", "spaces"),
-    ("POST", "/spaces/{id}/boards", _post("boards", "space_id")),
+    ("POST", "/spaces/{id}/boards", post_board),
     *_all_of("/spaces/{space}/boards/{id}", "boards"),
     ("POST", "/boards/{id}/columns", _post("columns", "board_id")),
     *_all_of("/boards/{board}/columns/{id}", "columns"),

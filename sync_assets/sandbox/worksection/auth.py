@@ -34,7 +34,4 @@ def admin(request: Request, action: str, key: str, skew: float) -> bool:
 
 
 def user(request: Request, parameters: dict[str, str], token: str) -> bool:
-    return token in (
-        request.headers.get("authorization", "").removeprefix("Bearer "),
-        parameters.get("access_token"),
-    )
+    return token in (request.headers.get("authorization", "").removeprefix("Bearer "), parameters.get("access_token"))

@@ -103,12 +103,7 @@ class WorksectionCompany:
         now = self.clock.now()
         author = self.person(next(iter(self.users)))
         body = {"type": kind, "id": id, "page": page}
-        stamped: Record = {
-            "action": action,
-            "object": body,
-            "date_added": self.minute(now),
-            "user_from": author,
-        }
+        stamped: Record = {"action": action, "object": body, "date_added": self.minute(now), "user_from": author}
         self.events.append((now, stamped | ({"new": new} if new else {}) | ({"old": old} if old else {})))
 
     # Tags.

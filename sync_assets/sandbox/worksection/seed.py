@@ -88,16 +88,9 @@ def _people(company: WorksectionCompany) -> None:
         first, last = dice.choice(words.FIRST), dice.choice(words.LAST)
         id = str(company.new_id())
         user: Record = {"id": id, "first_name": first, "last_name": last, "name": f"{first} {last}"}
-        user |= {
-            "title": "ГИП" if n == 1 else "Инженер",
-            "rate": "0.00",
-            "avatar": f"/images/avatars/{n}.png",
-        }
+        user |= {"title": "ГИП" if n == 1 else "Инженер", "rate": "0.00", "avatar": f"/images/avatars/{n}.png"}
         user |= {"group": "Our company", "department": "Проектировщики"}
-        user |= {
-            "role": ("owner", "account admin")[n] if n < 2 else "user",
-            "email": f"person{n}@example.test",
-        }
+        user |= {"role": ("owner", "account admin")[n] if n < 2 else "user", "email": f"person{n}@example.test"}
         if n % 3 == 0:
             user["phone"] = f"+7 900 000-00-{n:02}"
         company.users[id] = user
