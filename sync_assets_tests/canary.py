@@ -1,0 +1,71 @@
+"""The canary: every secret of a test is looked for in all that the test left behind, in every form that secrets leak in.
+
+Promise: a secret is found raw, percent-encoded, base64-encoded at any of its three alignments, and as hexadecimal, which
+is how bytea prints.
+"""
+
+import base64
+import io
+import re
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg2
+from psycopg2 import sql
+
+TABLES = """
+select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+ where c.relkind = 'r' and n.nspname not in ('pg_catalog', 'information_schema') order by 1, 2
+"""
+
+
+def forms(secret: str) -> set[str]:
+    raw = secret.encode()
+    # What is left of an encoded secret when its neighbours' bits are cut off at both ends.
+    aligned = {
+        base64.b64encode(b"\0" * lead + raw).decode()[(0, 2, 3)[lead] : (len(raw) + lead) // 3 * 4] for lead in range(3)
+    }
+    return {secret, quote(secret, safe=""), raw.hex(), *(a for a in aligned if len(a) >= 8)}
+
+
+class Canary:
+    def __init__(self) -> None:
+        self._forms: set[str] = set()
+
+    def watch(self, *secrets: str) -> None:
+        for secret in secrets:
+            self._forms |= forms(secret)
+
+    def sings(self, text: str) -> list[str]:
+        """The forms of secrets that are in `text`; shortened, so that the alarm is no leak itself."""
+        return [f"{form[:4]}... ({len(form)} characters)" for form in sorted(self._forms) if form in text]
+
+    def check(self, where: str, text: str) -> None:
+        found = self.sings(text)
+        assert not found, f"a secret is in {where}: {', '.join(found)}"
+
+    def check_database(self, url: str) -> None:
+        """Every table, whatever it is for."""
+        if not self._forms:
+            return
+        connection = psycopg2.connect(url)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(TABLES)
+                for schema, table in cursor.fetchall():
+                    rows = io.StringIO()
+                    cursor.copy_expert(sql.SQL("copy {} to stdout").format(sql.Identifier(schema, table)), rows)
+                    self.check(f"the table {schema}.{table}", rows.getvalue())
+        finally:
+            connection.close()
+
+    def check_folder(self, folder: Path) -> None:
+        if self._forms:
+            for path in folder.rglob("*"):
+                if path.is_file():
+                    self.check(f"the file {path.name}", path.read_bytes().decode("latin-1"))
+
+
+def plain(text: str) -> str:
+    """Log lines without the wrapping that a terminal adds."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)

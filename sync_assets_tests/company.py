@@ -1,0 +1,206 @@
+"""A sandbox and a Postgres side by side: sync one into the other, then hold the two against each other.
+
+`assert_world_equals_postgres` is the one notion of "in step" that contract, faults, crashes and demo share.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg2
+from psycopg2 import sql
+
+from sync_assets.entity import Account, Entity, in_sync_order
+from sync_assets.errors import SyncError
+from sync_assets.load.database import Database
+from sync_assets.load.migrations import migrate
+from sync_assets.sandbox.server import Sandbox
+from sync_assets.settings import SyncSettings, connected_accounts, sync_settings
+from sync_assets.sync import Connected, Outcome, Request, connected, sync_entity
+from sync_assets.systems import SYSTEMS
+
+Record = dict[str, Any]
+
+RENAMED = {
+    "stages": {"tag_id": "id"},
+    "objects": {"stage_tag_id": "stage_id"},
+}
+"""Where the company's books and the product use different words for one thing."""
+
+PARTIAL = {"projects", "objects", "sections"}
+"""Entities whose truth names fewer parts than the read that is stored (`extra=options,users`, the whole task)."""
+
+COPIES = ("board", "column", "lane", "path_data", "owner", "type", "members", "tags")
+"""Parts of a card that are copies of other records: renaming those moves no card's `updated`, so a card that is read
+incrementally keeps the copy of its last change. The views show the names of today."""
+
+BAD_LEDGER = {
+    "a sync is still called running": "select id, entity from sync.logs where status = 'running'",
+    "the counts do not add up": "select id, entity from sync.logs"
+    " where fetched <> created + updated + unchanged + stale + repeated + rejected",
+    "a failure without a reason": "select id, entity from sync.logs where status in ('failed', 'lost') and error is null",
+    "a success with a reason to fail": "select id, entity, error from sync.logs where status = 'success'"
+    " and (error is not null or rejected > 0)",
+    "ended before it began": "select id, entity from sync.logs where finished_at < started_at",
+    "a lease is held by nobody": "select account, entity, lease_holder from sync.metadata where lease_holder is not null",
+    "sightings without an unfinished sweep": "select s.account, s.entity from sync.sightings s"
+    " join sync.metadata m using (account, entity) where m.cursor is null and m.last_error is null",
+}
+
+
+def environment(sandbox: Sandbox, database_url: str, **more: str) -> dict[str, str]:
+    return {
+        "DATABASE_URL": database_url,
+        "KAITEN_API_URL": sandbox.kaiten_url,
+        "KAITEN_API_TOKEN": sandbox.kaiten_token,
+        "KAITEN_RATE": "0",
+        "WORKSECTION_DOMAIN": sandbox.worksection_url,
+        "WORKSECTION_HASH": sandbox.worksection_key,
+        "WORKSECTION_SYNC_TAG": "sync_assets",
+        "WORKSECTION_RATE": "0",
+        **more,
+    }
+
+
+@dataclass
+class Company:
+    sandbox: Sandbox
+    env: Mapping[str, str]
+    worlds: dict[str, Sandbox] = field(default_factory=dict)  # accounts that are not of `sandbox`
+    settings: SyncSettings = field(init=False)
+    accounts: dict[str, Account] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.settings = sync_settings(self.env)
+        self.accounts = {a.name: a for a in connected_accounts(SYSTEMS, self.env)[0]}
+
+    @property
+    def database_url(self) -> str:
+        return self.env["DATABASE_URL"]
+
+    def secrets(self) -> list[str]:
+        password = self.database_url.partition("//")[2].partition("@")[0].partition(":")[2]
+        return [s for a in self.accounts.values() for s in a.settings.secrets()] + ([password] if password else [])
+
+    def migrate(self) -> None:
+        database = Database(self.database_url)
+        try:
+            migrate(database, list(self.accounts.values()))
+        finally:
+            database.close()
+
+    def entity(self, name: str, account: str = "kaiten") -> Entity:
+        return self.accounts[account].entity(name)
+
+    @contextmanager
+    def connected(self, account: str = "kaiten") -> Iterator[Connected]:
+        with connected(self.accounts[account], self.settings) as connection:
+            yield connection
+
+    def sync(
+        self, kind: Any = "full", account: str = "kaiten", only: Sequence[str] | str | None = None, **request: Any
+    ) -> dict[str, Outcome | SyncError]:
+        """One run over an account, in sync order. A failed entity costs its children (they are not in the answer) and
+        nothing else, as in the product's jobs. `only` names entities; their parents are not asked for then."""
+        wanted = [only] if isinstance(only, str) else only
+        done: dict[str, Outcome | SyncError] = {}
+        left_out: set[str] = set()
+        with self.connected(account) as connection:
+            for entity in in_sync_order(self.accounts[account].entities):
+                if wanted is not None and entity.name not in wanted:
+                    continue
+                if left_out.intersection(entity.structural_parents()):
+                    left_out.add(entity.name)
+                    continue
+                try:
+                    done[entity.name] = sync_entity(connection, entity, Request(kind, **request))
+                except SyncError as e:
+                    done[entity.name] = e
+                    left_out.add(entity.name)
+        return done
+
+    def synced(self, *arguments: Any, **request: Any) -> dict[str, Outcome]:
+        """Like `sync`, where every entity must succeed."""
+        done = self.sync(*arguments, **request)
+        failed = {name: str(e) for name, e in done.items() if isinstance(e, SyncError)}
+        assert not failed, failed
+        return {name: o for name, o in done.items() if isinstance(o, Outcome)}
+
+    # Postgres
+
+    def query(self, query: str | sql.Composable, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
+        """The rows, where there are any; committed."""
+        connection = psycopg2.connect(self.database_url)
+        try:
+            with connection, connection.cursor() as cursor:
+                cursor.execute("set timezone = 'UTC'")
+                cursor.execute(query, parameters or None)
+                return cursor.fetchall() if cursor.description else []
+        finally:
+            connection.close()
+
+    def rows(self, entity: str, account: str = "kaiten") -> list[Record]:
+        """The rows of an entity's table, all columns, in key order."""
+        keys = self.accounts[account].entity(entity).keys
+        table = sql.SQL("select to_jsonb(t), t.raw_json from {} t order by {}").format(
+            sql.Identifier(self.accounts[account].schema, entity), sql.SQL(", ").join(map(sql.Identifier, keys))
+        )
+        return [row | {"raw_json": raw} for row, raw in self.query(table)]
+
+    def raw(self, entity: str, account: str = "kaiten") -> dict[Any, Record]:
+        """raw_json by key; a composite key is a tuple."""
+        keys = self.accounts[account].entity(entity).keys
+        return {_key(row, keys): row["raw_json"] for row in self.rows(entity, account)}
+
+    def count(self, entity: str, account: str = "kaiten") -> int:
+        return len(self.raw(entity, account))
+
+    # The three assertions of every test
+
+    def assert_world_equals_postgres(self, account: str = "kaiten", *, copies: bool = True) -> None:
+        """Every entity: the same keys and the same content. `copies=False` after an incremental sync, see COPIES."""
+        for entity in self.accounts[account].entities:
+            world, held = self.truth(entity.name, account), self.raw(entity.name, account)
+            missing, extra = world.keys() - held.keys(), held.keys() - world.keys()
+            assert not missing and not extra, f"{entity.name}: Postgres lacks {missing}, has {extra} in excess"
+            loose = {*entity.volatile, *(() if copies or entity.name != "cards" else COPIES)}
+            for key, record in world.items():
+                stored = held[key]
+                if entity.name in PARTIAL:
+                    stored = {name: value for name, value in stored.items() if name in record}
+                different = {
+                    name
+                    for name in {*record, *stored} - loose
+                    if record.get(name, "absent") != stored.get(name, "absent")
+                }
+                assert not different, f"{entity.name} {key}: Postgres differs from the world in {sorted(different)}"
+
+    def truth(self, entity: str, account: str = "kaiten") -> dict[Any, Record]:
+        """What the world itself says, in the product's words, by key as the table has it."""
+        system = self.accounts[account].system.name
+        names = RENAMED.get(entity, {}) if system == "worksection" else {}
+        records = self.worlds.get(account, self.sandbox).world.truth(system, entity)
+        renamed = [{names.get(name, name): value for name, value in r.items()} for r in records]
+        spell = (lambda v: v) if system == "kaiten" else str
+        return {_key(r, self.entity(entity, account).keys, spell): r for r in renamed}
+
+    def assert_ledger_adds_up(self) -> None:
+        for complaint, query in BAD_LEDGER.items():
+            assert not (found := self.query(query)), f"{complaint}: {found}"
+        for account in self.accounts.values():
+            for entity in account.entities:
+                (born, buried), *_ = self.query(
+                    "select coalesce(sum(created), 0)::bigint, coalesce(sum(deleted), 0)::bigint from sync.logs"
+                    " where account = %s and entity = %s",
+                    (account.name, entity.name),
+                )
+                living = self.count(entity.name, account.name)
+                assert living == born - buried, (
+                    f"{account.name}.{entity.name}: {born} created, {buried} deleted, but {living} live"
+                )
+
+
+def _key(record: Record, names: Sequence[str], spell: Any = lambda value: value) -> Any:
+    parts = tuple(spell(record[n]) for n in names)
+    return parts if len(parts) > 1 else parts[0]

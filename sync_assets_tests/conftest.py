@@ -1,0 +1,140 @@
+"""What tests share: one Postgres cluster per worker, a fresh migrated database and a small living company per test.
+
+Nothing is mocked: sockets, Postgres and the sandbox are real. The canary of `canary.py` watches every test.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import count
+from typing import Any
+
+import pytest
+
+pytest.register_assert_rewrite("sync_assets_tests.company", "sync_assets_tests.canary")
+
+from sync_assets.extract import http  # noqa: E402
+from sync_assets.postgres import EmbeddedPostgres  # noqa: E402
+from sync_assets.sandbox.server import Sandbox  # noqa: E402
+from sync_assets_tests.canary import Canary  # noqa: E402
+from sync_assets_tests.company import Company, environment  # noqa: E402
+from sync_assets_tests.postgres.temporary import temporary_postgres  # noqa: E402
+
+UNLIMITED = {"kaiten": 0.0, "worksection": 0.0}
+IMPATIENT = {
+    "SYNC_RETRIES": "3",
+    "SYNC_REQUEST_SECONDS": "5",
+    "SYNC_MAX_WAIT_SECONDS": "5",
+    "SYNC_DATABASE_WAIT_SECONDS": "5",
+}
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[EmbeddedPostgres]:
+    with temporary_postgres() as postgres:
+        yield postgres
+
+
+@pytest.fixture(scope="session")
+def template(cluster: EmbeddedPostgres) -> str:
+    """The name of a database with the tables of the accounts `kaiten` and `worksection`, made once."""
+    url = cluster.create_database("migrated")
+    with Sandbox() as sandbox:
+        Company(sandbox, environment(sandbox, url)).migrate()
+    return "migrated"
+
+
+@pytest.fixture
+def canary(request: pytest.FixtureRequest) -> Iterator[Canary]:
+    bird = Canary()
+    heard: list[str] = []
+
+    class Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            heard.append(f"{record.name} {logging.Formatter().format(record)}")
+
+    ear, root = Ear(logging.DEBUG), logging.getLogger()
+    level = root.level
+    root.addHandler(ear)
+    root.setLevel(logging.DEBUG)
+    try:
+        yield bird
+    finally:
+        root.setLevel(level)
+        root.removeHandler(ear)
+    bird.check("the log", "\n".join(heard))
+    for _, channel, text in request.node._report_sections:
+        bird.check(channel, text)
+    if (folder := request.node.funcargs.get("tmp_path")) is not None:
+        bird.check_folder(folder)
+
+
+@pytest.fixture(autouse=True)
+def _canary_watches(request: pytest.FixtureRequest) -> None:
+    if {"canary", "make_company", "make_database"} & set(request.fixturenames):
+        request.getfixturevalue("canary")
+
+
+_numbers = count(1)
+
+
+@pytest.fixture
+def make_database(cluster: EmbeddedPostgres, canary: Canary, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """make_database() -> the URL of a new database, migrated; make_database(empty=True) for one without tables."""
+    with ExitStack() as ends:
+
+        def make(*, empty: bool = False) -> str:
+            name = f"test_{next(_numbers)}"
+            url = cluster.create_database(name, None if empty else request.getfixturevalue("template"))
+            ends.callback(cluster.drop_database, name)
+            ends.callback(canary.check_database, url)
+            return url
+
+        yield make
+
+
+@pytest.fixture
+def database_url(make_database: Callable[..., str]) -> str:
+    return make_database()
+
+
+@pytest.fixture
+def make_sandbox() -> Iterator[Callable[..., Sandbox]]:
+    """make_sandbox(**options of Sandbox) -> a running sandbox, without rate limits unless `rates` says so."""
+    with ExitStack() as ends:
+        yield lambda **options: ends.enter_context(Sandbox(**{"rates": UNLIMITED, **options}))
+
+
+@pytest.fixture
+def sandbox(make_sandbox: Callable[..., Sandbox]) -> Sandbox:
+    return make_sandbox()
+
+
+@pytest.fixture
+def make_company(
+    make_sandbox: Callable[..., Sandbox],
+    make_database: Callable[..., str],
+    canary: Canary,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., Company]:
+    """make_company(sandbox=None, **env) -> a company with a database of its own; retries are quick.
+
+    `env` replaces variables; one that is None is taken out. A variable of an account that the template does not have
+    (KAITEN_EMEA_...) needs a `company.migrate()`.
+    """
+    monkeypatch.setattr(http, "BACKOFF", 0.005)
+
+    def make(sandbox: Sandbox | None = None, *, database_url: str | None = None, **env: str | None) -> Company:
+        sandbox = sandbox or make_sandbox()
+        given = {**environment(sandbox, database_url or make_database()), **IMPATIENT, **env}
+        company = Company(sandbox, {name: value for name, value in given.items() if value is not None})
+        canary.watch(*company.secrets())
+        return company
+
+    return make
+
+
+@pytest.fixture
+def company(make_company: Callable[..., Company], sandbox: Sandbox, database_url: str) -> Company:
+    """The default tiny company, its two accounts and their database, empty of records."""
+    return make_company(sandbox, database_url=database_url)
