@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec import MsgspecError
+
 from sync_assets.sandbox import transport
-from sync_assets.sandbox.dialect import Answer, RefusedError, Request, decode, of_json, of_rows
+from sync_assets.sandbox.dialect import Answer, Request, decode, of_json, of_rows
 
 if TYPE_CHECKING:
     from sync_assets.sandbox.server import Sandbox
@@ -23,7 +25,7 @@ class Control:
         request = await transport.read(scope, receive)
         try:
             answer = self._answer(request)
-        except (RefusedError, ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, MsgspecError) as error:
             answer = of_json({"error": str(error)}, 400)
         await transport.write(send, answer, [])
 

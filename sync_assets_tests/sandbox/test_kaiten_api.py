@@ -224,3 +224,20 @@ def test_more_than_five_a_second_is_a_recorded_violation() -> None:
             assert int(refused.headers["x-ratelimit-reset"]) >= time.time() - 1
             time.sleep(0.3)
             assert int(caller.kaiten("/spaces").headers["x-ratelimit-remaining"]) < 5
+
+
+def test_nonsense_is_a_400_and_an_empty_body_is_a_switch(sb: Sandbox, client: Client) -> None:
+    for path, method, body in (("/cards", "POST", "{"), ("/cards", "POST", "[]"), ("/spaces", "POST", "nope")):
+        assert client.kaiten(path, method, content=body).status_code == 400
+    assert client.kaiten("/cards", params={"limit": "many"}).status_code == 400
+    assert client.kaiten("/cards", params={"updated_after": "soon"}).status_code == 400
+    space = next(iter(sb.world.kaiten.tables["spaces"]))
+    board = client.kaiten(f"/spaces/{space}/boards", "POST", json={"title": "fresh"}).json()
+    assert (len(board["columns"]), len(board["lanes"]), board["space_id"]) == (3, 1, space)
+    with Sandbox(switches={"kaiten.writes": "empty"}) as other:
+        answer = httpx.post(
+            f"{other.kaiten_url}/api/v1/cards",
+            json={"title": "x", "board_id": next(iter(other.world.kaiten.tables["boards"]))},
+            headers={"Authorization": f"Bearer {other.kaiten_token}"},
+        )
+        assert (answer.status_code, answer.content) == (200, b"")

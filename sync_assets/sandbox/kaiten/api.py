@@ -1,8 +1,8 @@
 """Kaiten's HTTP dialect: what its clients see, and how it says no.
 
 Promise: key sets, caps and refusals as seen live (a missing card is an empty 403, a larger limit is capped
-without a word, unpaged lists ignore `limit`). The non-obvious decision: routes are one table of patterns,
-read and write, so what this copy answers can be compared with the vendor's documentation line by line.
+without a word, unpaged lists ignore `limit`). The non-obvious decision: pages of cards are remembered by
+their query until the company's revision moves, so a client that reads twice is served bytes, not work.
 """
 
 import random
@@ -10,9 +10,10 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from msgspec import MsgspecError
 
 from sync_assets.sandbox.clock import Clock
 from sync_assets.sandbox.dialect import (
@@ -28,15 +29,13 @@ from sync_assets.sandbox.dialect import (
     of_record,
     of_rows,
 )
-from sync_assets.sandbox.kaiten import life, queries, replay, seed, shapes, writes
-from sync_assets.sandbox.kaiten.company import ACTIVE, DELETED, KaitenCompany
+from sync_assets.sandbox.kaiten import life, queries, replay, seed, shapes
+from sync_assets.sandbox.kaiten.company import ACTIVE, KaitenCompany
+from sync_assets.sandbox.kaiten.routes import ROUTES
 
 PREFIX = re.compile(r"/api/(?:v1|latest)(/.*)")
 PAGE = 100
 CACHED_PAGES = 256
-
-Handler = Callable[..., Answer]
-Ids = dict[str, int]
 
 
 class Kaiten(System):
@@ -101,7 +100,7 @@ class Kaiten(System):
                     return handler(self, request, **{k: int(v) for k, v in match.groupdict().items()})
                 except RefusedError as error:
                     return of_json({"message": str(error)}, 404)
-                except (ValueError, TypeError, KeyError) as error:
+                except (ValueError, TypeError, KeyError, MsgspecError) as error:
                     return of_json({"message": f"Invalid value: {error}"}, 400)
         return of_json({"message": "Method not allowed" if known else "Not found"}, 405 if known else 404)
 
@@ -236,74 +235,3 @@ class Kaiten(System):
 
 def _window(request: Request) -> tuple[int, int]:
     return min(int(request.query.get("limit") or PAGE), PAGE), int(request.query.get("offset") or 0)
-
-
-def _definitions(kaiten: Kaiten, request: Request) -> Answer:
-    # Documented: paged only when both are there.
-    both = "limit" in request.query and "offset" in request.query
-    return kaiten.listed(request, "property_definitions", paged=both)
-
-
-def _select_values(kaiten: Kaiten, request: Request, id: int) -> Answer:
-    v2 = request.query.get("v2_select_search") == "true"
-    return kaiten.listed(request, "property_values", paged=v2, custom_property_id=id)
-
-
-def _lanes(kaiten: Kaiten, request: Request, id: int) -> Answer:
-    condition = int(request.query.get("condition") or ACTIVE)
-    if condition not in (ACTIVE, 2, DELETED):
-        raise ValueError(f"condition {condition}")
-    where: dict[str, Any] = {"board_id": id}
-    if not kaiten.company.bare:
-        where["condition"] = condition
-    return kaiten.listed(request, "lanes", **where)
-
-
-def _columns(kaiten: Kaiten, request: Request, id: int) -> Answer:
-    return kaiten.listed(request, "columns", board_id=id, column_id=None)
-
-
-def _boards(kaiten: Kaiten, request: Request, id: int) -> Answer:
-    if id not in kaiten.company.tables["spaces"]:
-        raise RefusedError("Space not found")
-    return kaiten.listed(request, "boards", space_id=id)
-
-
-def _current(kaiten: Kaiten, _request: Request) -> Answer:
-    users = kaiten.company.tables["users"]
-    return kaiten.one("users", next(iter(users), -1))
-
-
-def _read(pattern: str, handler: Handler, method: str = "GET") -> tuple[str, re.Pattern[str], Handler]:
-    return method, re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>\\d+)", pattern)), handler
-
-
-ROUTES: list[tuple[str, re.Pattern[str], Handler]] = [
-    _read("/cards", Kaiten.card_list),
-    _read("/cards/{id}", Kaiten.card),
-    *(
-        _read(f"/cards/{{id}}/{part}", lambda k, r, id, part=part: k.card_part(r, id, part))
-        for part in ("children", "tags", "members", "checklists", "files", "blockers")
-    ),
-    _read("/spaces", lambda k, r: k.listed(r, "spaces")),
-    _read("/spaces/{id}", lambda k, _r, id: k.one("spaces", id)),
-    _read("/spaces/{id}/boards", _boards),
-    _read("/spaces/{space}/boards/{id}", lambda k, _r, id, **_: k.one("boards", id)),
-    _read("/boards/{id}", lambda k, _r, id: k.one("boards", id)),
-    _read("/boards/{id}/columns", _columns),
-    _read("/columns/{id}/subcolumns", lambda k, r, id: k.listed(r, "columns", column_id=id)),
-    _read("/boards/{id}/lanes", _lanes),
-    _read("/users", lambda k, r: k.listed(r, "users", paged=True)),
-    _read("/users/current", _current),
-    _read("/company/users", lambda k, _r: k.denied(403)),
-    _read("/card-types", lambda k, r: k.listed(r, "card_types", paged=True)),
-    _read("/tags", lambda k, r: k.listed(r, "tags", paged=True)),
-    _read("/company/custom-properties", _definitions),
-    _read("/company/custom-properties/{id}", lambda k, _r, id: k.one("property_definitions", id)),
-    _read("/company/custom-properties/{id}/select-values", _select_values),
-    _read(
-        "/company/custom-properties/{id}/catalog-values",
-        lambda k, r, id: k.listed(r, "catalog_values", paged=True, custom_property_id=id),
-    ),
-    *(_read(pattern, handler, method) for method, pattern, handler in writes.ROUTES),
-]

@@ -11,6 +11,8 @@ import threading
 from typing import Any
 from urllib.parse import parse_qsl
 
+from msgspec import MsgspecError
+
 from sync_assets.sandbox import words
 from sync_assets.sandbox.clock import Clock
 from sync_assets.sandbox.dialect import (
@@ -31,7 +33,6 @@ from sync_assets.sandbox.worksection.company import WorksectionCompany
 from sync_assets.sandbox.worksection.views import Views
 
 ADMIN, USER = "/api/admin/v2", "/api/oauth2"
-NOTHING: Any = object()
 
 
 class Worksection(System):
@@ -127,7 +128,7 @@ class Worksection(System):
         parameters = dict(request.query)
         if request.body:
             if request.headers.get("content-type", "").startswith(JSON.partition(";")[0]):
-                given = decode(request.body)
+                given = _object(request.body)
                 parameters |= {k: v if isinstance(v, str) else encode(v).decode() for k, v in given.items()}
             else:
                 parameters |= dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
@@ -166,6 +167,14 @@ class Worksection(System):
         for name, task, project in zip(names, self.company.tasks, self.company.projects, strict=False):
             self.company.rename_task(task, name)
             self.company.rename_project(project, name)
+
+
+def _object(body: bytes) -> Record:
+    """A body that is no JSON object is no parameters: the vendor then misses the required ones."""
+    try:
+        return decode(body, type=dict[str, Any])
+    except MsgspecError:
+        return {}
 
 
 def _count(rows: list[Record]) -> int:
