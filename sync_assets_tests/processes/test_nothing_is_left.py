@@ -32,7 +32,7 @@ class Terminal:
         self.make, self.screen = pty.fork()
         if self.make == 0:
             os.chdir(PROJECT)
-            environment = os.environ | {"MARK": folder.name, "PYTHONPATH": str(PROJECT)}
+            environment = os.environ | {"MARK": folder.name}
             make = ["make", "-f", f"{folder}/Makefile", "up"]
             argv = ["sh", "-c", f"{' '.join(make)}; true"] if through_shell else make
             os.execvpe(argv[0], argv, environment)  # noqa: S606
