@@ -23,42 +23,26 @@ DATES = ("due_date", "date_end", "updated", "date_added")
 ENUMS = ("state", "condition", "status", "type")
 
 # id -> the fields it likes, and raw JSON by variant; the first variant is the default.
+# fmt: off
 VALUES: dict[str, tuple[tuple[str, ...], dict[str, bytes]]] = {
     "V1": (TEXTS, {"nul": b'"before\\u0000after"'}),
     "V2": (TEXTS, {"surrogate": b'"half \\ud800 pair"', "bytes": b'"bad \xff\xfe\xc3( bytes"'}),
-    "V3": (
-        NUMBERS,
-        {
-            "overflow": b"1e400000",
-            "nan": b"NaN",
-            "infinity": b"Infinity",
-            "digits": b"9" * 5000,
-            "int64": b"9223372036854775808",
-            "comma": b'"1 000,50"',
-        },
-    ),
-    "V4": (
-        DATES,
-        {
-            "dotted": b'"02.03.2025"',
-            "empty": b'""',
-            "zero": b'"0000-00-00"',
-            "feb30": b'"2025-02-30"',
-            "year10000": b'"10000-01-01T00:00:00.000Z"',
-            "unix": b"1740873600",
-        },
-    ),
+    "V3": (NUMBERS, {
+        "overflow": b"1e400000", "nan": b"NaN", "infinity": b"Infinity", "digits": b"9" * 5000,
+        "int64": b"9223372036854775808", "comma": b'"1 000,50"',
+    }),
+    "V4": (DATES, {
+        "dotted": b'"02.03.2025"', "empty": b'""', "zero": b'"0000-00-00"', "feb30": b'"2025-02-30"',
+        "year10000": b'"10000-01-01T00:00:00.000Z"', "unix": b"1740873600",
+    }),
     "V5": (ENUMS, {"invent_stage": b'"invented_stage"', "number": b"99"}),
-    "V6": (
-        TEXTS,
-        {
-            "nested": b"[" * NESTING + b"]" * NESTING,
-            "long_key": b'{"' + b"k" * 4000 + b'":1}',
-            "wrong_type": b'{"was":"text"}',
-        },
-    ),
+    "V6": (TEXTS, {
+        "nested": b"[" * NESTING + b"]" * NESTING, "long_key": b'{"' + b"k" * 4000 + b'":1}',
+        "wrong_type": b'{"was":"text"}',
+    }),
     "V7": (("id",), {"missing": b"", "null": b"null", "string": b"", "duplicate": b""}),
 }
+# fmt: on
 
 
 def unlucky(key: Any, share: float) -> bool:
