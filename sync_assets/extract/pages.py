@@ -91,7 +91,7 @@ class Splitter:
             raise WrongShape(f"the list of records at {field} is not there: {e}") from None
         except MALFORMED:
             try:
-                return list(scan.elements(body, self._at)), True
+                return list(scan.elements(body, self._at, single=single)), True
             except ValueError as e:
                 raise WrongShape(f"the answer is not JSON with records at {field}: {e}") from None
 

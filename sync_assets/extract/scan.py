@@ -5,28 +5,37 @@ Works on bytes of any encoding damage and any depth, because only strings and br
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
-TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+', re.DOTALL)
+TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+|"', re.DOTALL)
+UNENDED = b'"'
 NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 MENDED = rb"\ufffd"
+NUMBER = re.compile(rb"-?(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]\+?(-?[0-9]+))?")
+STRING = re.compile(rb'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"')
+LITERALS = (b"true", b"false", b"null")
+DEEP = 1000
 
 
-def elements(body: bytes, at: str) -> list[bytes]:
-    """The elements of the outermost array, or of the array (or the object, as one element) in the field `at`.
+def elements(body: bytes, at: str, *, single: bool = False) -> list[bytes]:
+    """The elements of the outermost array, or of the array in the field `at`; of `single`, the object there.
 
-    Raises ValueError where there is no such list or it does not end.
+    Raises ValueError where there is no such thing or it does not end.
     """
+    wrapper = b"{" if single else b"["
     found: list[bytes] = []
     depth, wanted, start, awaited = 0, 1 if at == "" else 2, -1, at == ""
     previous = b""
     inside = False
     for match in TOKEN.finditer(body):
         token = match.group()
+        if token == UNENDED:
+            break
         if not inside:
-            if token in b"[{" and awaited:
-                if token == b"{":
+            if token == wrapper and awaited:
+                if single:
                     return [body[match.start() : _end(body, match.start())]]
                 inside, start = True, match.end()
             awaited = at != "" and depth == 1 and token == b":" and previous == b'"' + at.encode() + b'"'
@@ -42,13 +51,16 @@ def elements(body: bytes, at: str) -> list[bytes]:
             if token == b"]":
                 return found
         depth -= token in (b"]", b"}")
-    raise ValueError("no list, or it does not end")
+    raise ValueError("it is not there, or it does not end")
 
 
 def _end(body: bytes, start: int) -> int:
     depth = 0
     for match in TOKEN.finditer(body, start):
-        depth += (match.group() in (b"[", b"{")) - (match.group() in (b"]", b"}"))
+        token = match.group()
+        if token == UNENDED:
+            break
+        depth += (token in (b"[", b"{")) - (token in (b"]", b"}"))
         if depth == 0:
             return match.end()
     raise ValueError("the object does not end")
@@ -89,21 +101,50 @@ def _step(stack: list[str | int]) -> None:
 
 
 def field(record: bytes, name: str) -> str | None:
-    """A top-level scalar as text, None where it is absent or null."""
+    """A top-level scalar as text, None where it is absent or null. The last of several wins, as in jsonb."""
+    found = None
     for path, token in scalars(record):
         if path == f"/{name}":
-            return None if token == b"null" else token.strip(b'"').decode("utf-8", "replace")
-    return None
+            found = token
+    if found is None or found == b"null":
+        return None
+    text = mend(found)[0]
+    try:
+        return str(json.loads(text)) if text[:1] == b'"' else text.decode()
+    except ValueError:
+        return text.decode()
 
 
 def culprit(record: bytes) -> str | None:
-    """The path of the first scalar that Postgres' jsonb cannot hold."""
+    """The path of the first value that Postgres' jsonb cannot hold."""
     for path, token in scalars(record):
-        if token in (b"NaN", b"Infinity", b"-Infinity"):
+        if token not in LITERALS and not (STRING.fullmatch(token) if token[:1] == b'"' else _holds(token)):
             return path
-        exponent = re.fullmatch(rb"-?[0-9.]+[eE]\+?([0-9]+)", token)
-        if (exponent and int(exponent.group(1)[:9]) > 100_000) or (token[:1] not in b'"tfn' and len(token) > 100_000):
-            return path
+    return _deepest(record)
+
+
+def _holds(token: bytes) -> bool:
+    """Whether Postgres' numeric has room for a number: 131,072 digits before the point and 16,383 after it."""
+    number = NUMBER.fullmatch(token)
+    if not number:
+        return False
+    whole, part, exponent = number.group(1), number.group(2) or b"", number.group(3) or b"0"
+    significant = len((whole + part).lstrip(b"0"))
+    power = int(exponent[:9])
+    return significant == 0 or (significant - len(part) + power <= 131_072 and len(part) - power <= 16_383)
+
+
+def _deepest(record: bytes) -> str | None:
+    """The top-level field that nests deeper than any plausible record."""
+    depth, field, previous = 0, b"", b""
+    for match in TOKEN.finditer(record):
+        token = match.group()
+        if depth == 1 and token == b":":
+            field = previous
+        depth += (token in (b"[", b"{")) - (token in (b"]", b"}"))
+        if depth > DEEP:
+            return "/" + field[1:-1].decode("utf-8", "replace")
+        previous = token
     return None
 
 
@@ -115,7 +156,7 @@ def mend(record: bytes) -> tuple[bytes, list[str]]:
     except UnicodeDecodeError:
         record = record.decode("utf-8", "replace").encode()
         notes.append("invalid UTF-8 replaced")
-    mended = NUL.sub(lambda m: m.group(1) + MENDED, record)
+    mended = NUL.sub(lambda m: m.group(1) + MENDED, record.replace(b"\0", MENDED))
     if mended != record:
         notes.append("NUL replaced")
         record = mended
