@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from sync_assets.check.finding import SAMPLE, Finding, Scope
+from sync_assets.entity import Link
 from sync_assets.load import parents
+from sync_assets.load.target import Target
 
 PATIENCE = timedelta(hours=1)
 """A parent usually comes with the next sync; longer than this somebody has to look."""
@@ -26,7 +28,8 @@ def links_resolve(scope: Scope) -> Finding:
     if not scope.entity.links:
         return Finding(name, True, "this entity links to nothing")
     if not scope.sync_ids:
-        scope.database.transaction(lambda cursor: _look_at_all(cursor, scope))
+        goals = [(link, scope.target(link.to)) for link in scope.entity.links]
+        scope.database.transaction(lambda cursor: _look_at_all(cursor, scope.own, goals))
     found = scope.ask(LIST, scope.where)
     now = datetime.now(UTC)
     overdue = [r for r in found if r[3] == "waiting" and now - r[4] > PATIENCE]
@@ -52,7 +55,7 @@ def _line(columns: str, entity: str, key: str, state: str, _since: datetime, evi
     return f"{columns} -> {entity} {key}: {state}" + (f" ({evidence})" if evidence else "")
 
 
-def _look_at_all(cursor: Cursor, scope: Scope) -> None:
-    for link in scope.entity.links:
-        parents.note_missing(cursor, scope.own, scope.target(link.to), link, sync_id=None)
-        parents.settle(cursor, scope.target(link.to))
+def _look_at_all(cursor: Cursor, child: Target, goals: list[tuple[Link, Target]]) -> None:
+    for link, parent in goals:
+        parents.note_missing(cursor, child, parent, link, sync_id=None)
+        parents.settle(cursor, parent)

@@ -52,7 +52,7 @@ class BadValue(Exception):
 
 
 class Database:
-    """`url` is a libpq URL. Nothing is connected before the first use. Of two threads only `query` and `rows` may be used."""
+    """A libpq URL, connected at the first use. `query` and `rows` may be called from any thread."""
 
     def __init__(self, url: str, *, wait: float = 60.0, name: str = "sync_assets") -> None:
         self.url = plain_url(url)

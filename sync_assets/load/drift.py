@@ -1,4 +1,4 @@
-"""Notices fields that come and go in the source: a new one is reported once, one that left every record is not believed.
+"""Notices fields that come and go in the source: a new one is reported once, one lost by every record is not believed.
 
 A field that every record has had and that a whole batch suddenly lacks is more likely the API's change than everybody's
 edit: its values are carried over, and the check `fields_present` goes red until it is back or forgotten.

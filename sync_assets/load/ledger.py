@@ -176,7 +176,8 @@ class Ledger:
             cursor.execute(
                 "update sync.logs set status = %s, finished_at = clock_timestamp(), error = %s, note = %s,"
                 " requests = %s, throttled_seconds = %s, rows = %s where id = %s"
-                " returning fetched, created, updated, unchanged, stale, repeated, rejected, deleted, requests, throttled_seconds::float8,"
+                " returning fetched, created, updated, unchanged, stale, repeated, rejected, deleted, requests,"
+                " throttled_seconds::float8,"
                 " extract(epoch from finished_at - started_at)::float8 as seconds",
                 (
                     status,

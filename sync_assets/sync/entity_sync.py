@@ -311,10 +311,12 @@ class EntitySync:
     # Links
 
     def _link(self) -> None:
+        goals = [(link, self.connection.target(link.to)) for link in self.entity.links]
+
         def work(cursor: Cursor) -> None:
             parents.settle(cursor, self.target)
-            for link in self.entity.links:
-                parents.note_missing(cursor, self.target, self.connection.target(link.to), link, self.state.log_id)
+            for link, parent in goals:
+                parents.note_missing(cursor, self.target, parent, link, self.state.log_id)
 
         self.connection.database.transaction(work)
 

@@ -1,0 +1,1 @@
+"""The Dagster side: assets, checks, jobs and schedules made from the declarations. Only this folder imports Dagster."""

@@ -1,0 +1,49 @@
+"""One asset per entity of every connected account; the asset graph is the order of the structural links."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from sync_assets.entity import Account, Entity
+from sync_assets.orchestration.io_manager import RecordStream, table_of
+from sync_assets.orchestration.resources import Sync
+from sync_assets.settings import SyncSettings
+
+OWNERS = ["team:data"]
+
+
+def entity_assets(account: Account, settings: SyncSettings) -> list[dg.AssetsDefinition]:
+    return [_asset(account, entity, settings) for entity in account.entities]
+
+
+def _asset(account: Account, entity: Entity, settings: SyncSettings) -> dg.AssetsDefinition:
+    links = "".join(f"\n- `{', '.join(link.names)}` leads to `{link.to}`" for link in entity.links)
+
+    @dg.asset(
+        key=[account.name, entity.name],
+        deps=[dg.AssetKey([account.name, parent]) for parent in entity.structural_parents()],
+        group_name=account.name,
+        kinds={account.system.name, "postgres"},
+        owners=OWNERS,
+        description=f"{entity.doc}{chr(10) + links if links else ''}",
+        metadata={
+            "dagster/table_name": table_of(account, entity),
+            "api": dg.MetadataValue.url(entity.url or account.system.docs),
+            "read_by": ", ".join(_describe(read) for read in entity.reads),
+        },
+        io_manager_key="postgres",
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=settings.sync_fresh_hours)),
+    )
+    def entity_asset(context: dg.AssetExecutionContext, sync: Sync) -> dg.MaterializeResult[RecordStream]:
+        stream = RecordStream(sync.connection(account), entity, sync.request(context.run_id))
+        return dg.MaterializeResult(value=stream)
+
+    return entity_asset
+
+
+def _describe(read: object) -> str:
+    path = getattr(read, "path", None) or getattr(getattr(read, "read", None), "path", "")
+    parent = getattr(read, "parent", "")
+    if path and parent:
+        return f"{path} for each of {parent}"
+    return path or f"what came inside {parent}"

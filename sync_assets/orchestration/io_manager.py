@@ -1,0 +1,157 @@
+"""Upserts a stream of records into Postgres and tells Dagster what became of it; reads tables back as DataFrames.
+
+A thin adapter: everything that decides is in `sync_assets.sync`, which webhooks use without Dagster. The manager owns
+the counts, the row count, the table name and the column schema in the metadata of a materialization.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from sync_assets.entity import Account, Entity
+from sync_assets.errors import SyncError
+from sync_assets.load.target import Target
+from sync_assets.load.upsert import Counts
+from sync_assets.settings import sync_settings
+from sync_assets.sync import Connected, Outcome, Request, sync_entity
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PROGRESS_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class RecordStream:
+    """An entity's records on their way: nothing is read before the IO manager asks."""
+
+    connection: Connected
+    entity: Entity
+    request: Request
+
+    def load(self) -> Outcome:
+        """Raises dagster.Failure, which carries the words of the SyncError and nothing of its causes."""
+        progress = Progress(self.connection.account.name)
+        try:
+            outcome = sync_entity(self.connection, self.entity, self.request, progress)
+        except SyncError as e:
+            progress.failed(self.entity.name, e)
+            failure = dg.Failure(
+                description=str(e),
+                metadata={
+                    "error": type(e).__name__,
+                    "next_step": e.next_step,
+                    **{k: str(v) for k, v in e.where.items()},
+                },
+                allow_retries=False,
+            )
+        else:
+            progress.done(self.entity.name, outcome)
+            return outcome
+        raise failure
+
+
+def failure(error: SyncError) -> dg.Failure:
+    """What Dagster keeps of an error: its words, where it happened and whose move it is."""
+    facts = {"error": type(error).__name__, "next_step": error.next_step, **error.where}
+    return dg.Failure(str(error), {name: str(value) for name, value in facts.items()}, allow_retries=False)
+
+
+class Progress:
+    """Lines for people who wait: one every two seconds of long work, one at the end of each entity."""
+
+    def __init__(self, account: str) -> None:
+        self._account = account
+        self._started = self._told = time.monotonic()
+
+    def __call__(self, entity: str, counts: Counts, requests: int) -> None:
+        now = time.monotonic()
+        if now - self._told >= PROGRESS_SECONDS:
+            self._told = now
+            rate = counts.fetched / max(0.001, now - self._started)
+            self._print(entity, f"{counts.fetched:>9,} so far, {requests} requests, {rate:,.0f} records/s")
+
+    def done(self, entity: str, outcome: Outcome) -> None:
+        t = outcome.totals
+        parts = [f"{t[n]:,} {n}" for n in ("created", "updated", "deleted", "rejected") if t.get(n)]
+        said = ", ".join(parts) or "nothing new"
+        note = f" ({outcome.note})" if outcome.note else ""
+        self._print(entity, f"{t['fetched']:>9,} fetched in {t['seconds']:.1f} s: {said}{note}")
+
+    def failed(self, entity: str, error: SyncError) -> None:
+        self._print(entity, f"   FAILED {error}")
+
+    def _print(self, entity: str, text: str) -> None:
+        print(f"  {self._account}/{entity:<21}{text}", file=sys.stdout, flush=True)
+
+
+class PostgresIOManager(dg.ConfigurableIOManager):
+    """Mirrored tables: in by upsert, out as pandas DataFrames."""
+
+    def handle_output(self, context: dg.OutputContext, obj: RecordStream) -> None:
+        outcome = obj.load()
+        context.add_output_metadata(materialization_metadata(obj, outcome))
+
+    def load_input(self, context: dg.InputContext) -> pd.DataFrame:
+        """The upstream table, or the columns that `AssetIn(metadata={"columns": [...]})` names."""
+        import pandas as pd
+        from sqlalchemy import column, create_engine, select, table
+
+        schema, name = context.asset_key.path
+        wanted = list((context.definition_metadata or {}).get("columns", [])) or ["*"]
+        url = sync_settings().database_url
+        if url is None:
+            raise dg.Failure("DATABASE_URL is not set")
+        engine = create_engine("postgresql+psycopg2://" + url.get_secret_value().partition("://")[2])
+        try:
+            columns: list[Any] = [column(c, is_literal=c == "*") for c in wanted]
+            query = select(*columns)
+            return pd.read_sql(query.select_from(table(name, schema=schema)), engine)
+        finally:
+            engine.dispose()
+
+
+def materialization_metadata(stream: RecordStream, outcome: Outcome) -> dict[str, Any]:
+    account, target = stream.connection.account, stream.connection.target(stream.entity.name)
+    totals = outcome.totals
+    seconds = max(0.001, totals["seconds"])
+    return {
+        "dagster/row_count": outcome.rows,
+        "dagster/table_name": f"{account.schema}.{stream.entity.name}",
+        "dagster/column_schema": column_schema(target),
+        **{name: int(totals[name]) for name in COUNTS},
+        "requests": int(totals["requests"]),
+        "seconds": round(float(totals["seconds"]), 3),
+        "throttled_seconds": round(float(totals["throttled_seconds"]), 3),
+        "records_per_second": round(totals["fetched"] / seconds, 1),
+        "waiting_links": outcome.waiting,
+        "kind": stream.request.kind,
+        **({"note": outcome.note} if outcome.note else {}),
+    }
+
+
+COUNTS = ("fetched", "created", "updated", "unchanged", "stale", "repeated", "rejected", "deleted")
+
+
+def column_schema(target: Target) -> dg.TableSchema:
+    keys = set(target.entity.keys)
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                c.name,
+                c.type,
+                description=c.comment or "",
+                constraints=dg.TableColumnConstraints(nullable=c.name not in keys, unique=keys == {c.name}),
+            )
+            for c in target.columns
+        ]
+    )
+
+
+def table_of(account: Account, entity: Entity) -> str:
+    return f"{account.schema}.{entity.name}"

@@ -1,0 +1,52 @@
+"""Dagster's own storage: Postgres, in a schema `dagster`, where DATABASE_URL is set; SQLite files where it is not.
+
+The URL is read from the environment when an instance is made, so dagster.yaml and the JSON that Dagster hands to its
+child processes hold no secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dagster import DagsterInstance
+from dagster._core.storage.base_storage import DagsterStorage
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+from dagster._serdes import ConfigurableClass, ConfigurableClassData
+
+from sync_assets.load.database import Database
+from sync_assets.settings import environment
+
+SCHEMA = "dagster"
+
+
+class EnvironmentStorage(DagsterStorage[DagsterInstance], ConfigurableClass):
+    """Named in dagster.yaml; what it makes is one of Dagster's own storages."""
+
+    @classmethod
+    def config_type(cls) -> Any:
+        return {}
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Any:
+        url = environment().get("DATABASE_URL")
+        if url is None:
+            folder = Path.cwd() / ".dagster" / "storage"
+            folder.mkdir(parents=True, exist_ok=True)
+            return DagsterSqliteStorage.from_local(str(folder), inst_data)
+        from dagster_postgres import DagsterPostgresStorage
+
+        database = Database(url, name="sync_assets dagster storage")
+        try:
+            database.query("create schema if not exists dagster")
+        finally:
+            database.close()
+        return DagsterPostgresStorage(dagster_url(url), should_autocreate_tables=True, inst_data=inst_data)
+
+
+def dagster_url(url: str) -> str:
+    """SQLAlchemy 2.1 maps `postgresql://` to another driver, so the driver is spelled out."""
+    rest = url.partition("://")[2]
+    joint = "&" if "?" in rest else "?"
+    return f"postgresql+psycopg2://{rest}{joint}options=-csearch_path%3D{SCHEMA}"
