@@ -42,10 +42,15 @@ create function sync.to_day(value text) returns date
     then make_date(substr(value, 1, 4)::int, substr(value, 6, 2)::int, substr(value, 9, 2)::int) end end;
 
 -- ISO 8601 with a zone: 2026-07-09T15:17:59.905Z. A time without a zone is not a moment: see to_local_moment.
+-- Nor is one outside the years 1 to 9999 of UTC: clients cannot read it.
 create function sync.to_moment(value text) returns timestamptz
   language sql immutable parallel safe
   return case when value ~ '^[0-9]{4}-(0[1-9]|1[0-2])-[0-3][0-9]T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?)?(Z|[+-](0[0-9]|1[0-4]):?[0-5][0-9])$'
-    then case when sync.to_day(substr(value, 1, 10)) is not null then value::timestamptz end end;
+    then case when sync.to_day(substr(value, 1, 10)) is not null
+               and (substr(value, 1, 4) not in ('0001', '9999')
+                    or (value::timestamptz >= timestamptz '0001-01-01 00:00:00+00'
+                        and value::timestamptz < timestamptz '10000-01-01 00:00:00+00'))
+         then value::timestamptz end end;
 
 -- YYYY-MM-DD HH:MM[:SS] in a zone that the source does not tell.
 create function sync.to_local_moment(value text) returns timestamp
