@@ -91,8 +91,11 @@ class AccountSettings(BaseSettings):
 
 
 def environment() -> dict[str, str]:
-    """The process environment over the `.env` file of the working folder. Empty values count as not set."""
-    found = {**dotenv_values(Path.cwd() / ".env"), **os.environ}
+    """The process environment over the file `.env` of the working folder. Empty values count as not set.
+
+    SYNC_ASSETS_ENV_FILE names another file; /dev/null for none.
+    """
+    found = {**dotenv_values(os.environ.get("SYNC_ASSETS_ENV_FILE") or Path.cwd() / ".env"), **os.environ}
     return {name: value for name, value in found.items() if value}
 
 

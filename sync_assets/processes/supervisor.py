@@ -104,9 +104,13 @@ class Supervisor:
             code = process.end(grace)
         return code if code >= 0 else exit_code(-code)
 
-    def watch(self, every: float = 0.2) -> None:
-        """Return never: raise when a spawned child dies, or when a signal arrives."""
+    def watch(self, every: float = 0.2, *, each: float = 60.0, then: Callable[[], object] | None = None) -> None:
+        """Return never: raise when a spawned child dies, or when a signal arrives. Call `then` each so many seconds."""
+        due = time.monotonic() + each
         while True:
+            if then is not None and time.monotonic() >= due:
+                then()
+                due = time.monotonic() + each
             for child in self._children:
                 if (code := child.poll()) is not None:
                     raise ChildDiedError(child.name, code, child.last_lines())

@@ -1,0 +1,143 @@
+"""`sync-assets demo` and `sync-assets up`: the whole product on this machine, leaving no process behind."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from sync_assets.errors import FixData, SyncError
+from sync_assets.load.database import Database
+from sync_assets.local import (
+    PROJECT,
+    STATE,
+    Clock,
+    SandboxProcess,
+    bare_environment,
+    fresh_database,
+    prepare,
+    start_postgres,
+    start_sandbox,
+)
+from sync_assets.processes import Supervisor
+from sync_assets.settings import connected_accounts, environment
+from sync_assets.systems import SYSTEMS
+
+DAGSTER = Path(sys.executable).with_name("dagster")
+
+DEMO_RATES = ("--rate", "kaiten=60", "--rate", "worksection=10")
+"""The sandbox's limits in the demo: twelve and ten times the vendors', or it would mostly wait."""
+
+LIFE_SECONDS = 20.0
+"""How often the sandbox's company moves under `up`."""
+
+NEXT_STEPS = """
+What to run next
+  make up                     the same in Dagster's UI: assets, checks, schedules
+  make test                   the whole suite
+  sync-assets doctor          is everything set for real accounts?
+  .env.example                the variables of real accounts and of a Postgres of your own
+"""
+
+
+def demo() -> int:
+    """Raises Stopped on Ctrl-C; the exit code is that of the first job that failed."""
+    out = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 150, highlight=False)
+    clock = Clock()
+    with Supervisor() as supervisor:
+        out.print(f"[bold]{clock}  starting Postgres and the sandbox, applying sql/")
+        postgres = start_postgres(supervisor)
+        sandbox = start_sandbox(supervisor, DEMO_RATES)
+        url = fresh_database(postgres, "demo")
+        env = bare_environment(
+            {**sandbox.environment, "DATABASE_URL": url, "KAITEN_RATE": "60", "WORKSECTION_RATE": "10"}
+        )
+        prepare(url, env)
+        code = 0
+        for job, said in (
+            ("full_sync", "everything, for the first time"),
+            ("incremental_sync", "after the company has moved: what changed"),
+            ("incremental_sync", "once more: nothing is written"),
+        ):
+            out.print(f"\n[bold]{clock}  dagster job execute -m sync_assets.definitions -j {job}[/]   {said}")
+            command: list[str | Path] = [DAGSTER, "job", "execute", "-m", "sync_assets.definitions", "-j", job]
+            code = code or supervisor.run(command, env={**env, "PYTHONWARNINGS": "ignore"}, cwd=PROJECT)
+            if said.startswith("everything"):
+                sandbox.live(steps=10)
+        out.print(f"\n[bold]{clock}  {_written(url)}")
+        out.print(NEXT_STEPS)
+    return code
+
+
+def up() -> int:
+    """Until Ctrl-C. Real accounts and DATABASE_URL are used where they are set, the sandbox and our Postgres else."""
+    out = Console(highlight=False)
+    own = environment()
+    accounts, left_out = connected_accounts(SYSTEMS, own)
+    with Supervisor() as supervisor:
+        sandbox: SandboxProcess | None = None
+        url = own.get("DATABASE_URL", "")
+        postgres = None if url else start_postgres(supervisor)
+        if accounts:
+            if postgres is not None:
+                url = postgres.start()
+            env = {**own, "DATABASE_URL": url, "DAGSTER_HOME": str(PROJECT)}
+        else:
+            if postgres is None:
+                raise FixData(
+                    "DATABASE_URL is set but no account is",
+                    next_step="set an account's variables (.env.example), or unset DATABASE_URL to play in the sandbox",
+                )
+            sandbox = start_sandbox(supervisor)
+            # The sandbox's world is born anew each time, so its mirror is too.
+            url = fresh_database(postgres, "up")
+            env = bare_environment({**sandbox.environment, "DATABASE_URL": url})
+        prepare(url, env)
+        port = _free_port()
+        log = STATE / "dagster.log"
+        supervisor.spawn(
+            "dagster",
+            [DAGSTER, "dev", "-w", PROJECT / "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)],
+            env=env,
+            cwd=PROJECT,
+            log=log,
+            grace=15.0,
+        )
+        for line in left_out if accounts else ():
+            out.print(f"  {line}")
+        out.print(f"  Dagster UI  http://127.0.0.1:{port}   (ready in about ten seconds; log: {log})")
+        out.print(f"  Postgres    {_without_password(url)}   (password: {STATE / 'postgres'})" if postgres else "")
+        if sandbox:
+            out.print(f"  Sandbox     {sandbox.places['control']}   (its company moves every {LIFE_SECONDS:.0f} s)")
+        out.print("  Ctrl-C ends everything.")
+        supervisor.watch(each=LIFE_SECONDS, then=(lambda: sandbox.live(steps=1)) if sandbox else None)
+    return 0
+
+
+def _written(url: str) -> str:
+    """What the last run of the demo wrote."""
+    database = Database(url, name="sync_assets demo")
+    try:
+        row = database.query(
+            "select sum(created + updated + deleted)::bigint, sum(unchanged)::bigint from sync.logs where run_id ="
+            " (select run_id from sync.logs where run_id is not null order by id desc limit 1)"
+        )
+    except SyncError as e:
+        return str(e)
+    finally:
+        database.close()
+    return f"the last run found {row[1]:,} records unchanged and wrote {row[0]:,}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _without_password(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    user, _, place = rest.rpartition("@")
+    return f"{scheme}://{user.split(':')[0]}@{place}"

@@ -1,0 +1,149 @@
+"""Looks at everything that must be right before a sync, and says of each red line what to do."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Literal
+from urllib.parse import urlsplit
+
+from rich.table import Table
+
+from sync_assets.entity import Account
+from sync_assets.errors import SyncError
+from sync_assets.load.database import Database, plain_url
+from sync_assets.load.migrations import pending
+from sync_assets.settings import SyncSettings, connected_accounts, environment, former_names, sync_settings
+from sync_assets.sync import connected
+from sync_assets.systems import SYSTEMS
+
+SKEW_SECONDS = 60
+"""A clock that is further off than this makes signatures fail and times confusing."""
+
+OLDEST_POSTGRES = 150_000
+
+
+@dataclass(frozen=True)
+class Line:
+    what: str
+    state: Literal["ok", "note", "bad"]
+    says: str
+    todo: str = ""
+
+
+def diagnose() -> Iterator[Line]:
+    """Every line as it is found, so that a slow one does not hold up the others."""
+    yield from _versions()
+    env = environment()
+    for said in former_names(env):
+        yield Line("settings", "bad", said, "rename it in the environment or in .env")
+    try:
+        settings = sync_settings(env)
+        accounts, left_out = connected_accounts(SYSTEMS, env)
+    except SyncError as e:
+        yield _failed("settings", e)
+        return
+    for said in left_out:
+        yield Line("settings", "note", said)
+    yield Line("settings", "ok", f"{len(accounts)} accounts: {', '.join(a.name for a in accounts) or 'none'}")
+    if settings.database_url is None:
+        yield Line(
+            "database", "bad", "DATABASE_URL is not set", "set it; make demo and make up bring a Postgres of their own"
+        )
+        return
+    reached = False
+    for line in _database(settings, accounts):
+        reached |= line.what == "database" and line.state == "ok"
+        yield line
+    if reached:
+        for account in accounts:
+            yield from _account(account, settings)
+
+
+def table(lines: list[Line]) -> Table:
+    colours = {"ok": "green", "note": "yellow", "bad": "red"}
+    found = Table(header_style="bold")
+    for name in ("what", "", "finding", "what to do"):
+        found.add_column(name, overflow="fold")
+    for line in lines:
+        found.add_row(line.what, line.state, line.says, line.todo, style=colours[line.state])
+    return found
+
+
+def _versions() -> Iterator[Line]:
+    said = ", ".join(f"{name} {metadata.version(name)}" for name in ("dagster", "psycopg2-binary", "httpx", "msgspec"))
+    fine = sys.version_info >= (3, 11)
+    yield Line(
+        "versions", "ok" if fine else "bad", f"Python {platform.python_version()}, {said}",
+        "" if fine else "use Python 3.11 or newer",
+    )  # fmt: skip
+
+
+def _database(settings: SyncSettings, accounts: list[Account]) -> Iterator[Line]:
+    assert settings.database_url is not None  # noqa: S101  the caller looked
+    url = settings.database_url.get_secret_value()
+    database = Database(url, wait=5.0, name="sync_assets doctor")
+    try:
+        number, version = database.query(
+            "select current_setting('server_version_num')::int, current_setting('server_version')"
+        )
+        host = urlsplit(plain_url(url)).hostname
+        if number < OLDEST_POSTGRES:
+            yield Line("database", "bad", f"PostgreSQL {version} at {host}", "use PostgreSQL 15 or newer")
+        else:
+            yield Line("database", "ok", f"PostgreSQL {version} at {host}")
+        yield _pooler(url, database)
+        try:
+            missing = pending(database, accounts)
+        except SyncError as e:
+            yield _failed("tables", e)
+            return
+        if missing:
+            names = ", ".join(m.file for m in missing)
+            yield Line("tables", "bad", f"not applied yet: {names}", "run sync-assets migrate")
+        else:
+            yield Line("tables", "ok", "sql/ is applied")
+    except SyncError as e:
+        yield _failed("database", e)
+    finally:
+        database.close()
+
+
+def _pooler(url: str, database: Database) -> Line:
+    """A transaction pooler gives each transaction another server connection, so what a session sets is lost."""
+    parts = urlsplit(plain_url(url))
+    pids = {database.query("select pg_backend_pid()")[0] for _ in range(5)}
+    if len(pids) > 1 or parts.port == 6543:
+        return Line(
+            "pooler", "note", "a transaction pooler: works; without LISTEN, changes are noticed once a second",
+            "for webhooks in a fraction of a second use the session pooler (port 5432 at Supabase)",
+        )  # fmt: skip
+    kind = "a session pooler" if "pooler" in (parts.hostname or "") else "a direct connection, or a session pooler"
+    return Line("pooler", "ok", kind)
+
+
+def _account(account: Account, settings: SyncSettings) -> Iterator[Line]:
+    with connected(account, settings) as connection:
+        try:
+            connection.preflight()
+        except SyncError as e:
+            yield _failed(account.name, e)
+            return
+        yield Line(account.name, "ok", f"{account.system.title} answers and accepts the token")
+        skew = connection.door.skew
+        if skew is None:
+            yield Line(account.name, "note", "the API does not tell its time")
+        elif abs(skew) > SKEW_SECONDS:
+            yield Line(
+                account.name, "bad", f"this machine's clock is {skew:+.0f} s off", "switch on time synchronisation"
+            )
+        else:
+            yield Line(account.name, "ok", f"clocks agree within {abs(skew):.0f} s")
+
+
+def _failed(what: str, error: SyncError) -> Line:
+    where = ", ".join(f"{name} {value}" for name, value in error.where.items())
+    return Line(what, "bad", f"{error.what}{f' ({where})' if where else ''}", error.next_step)

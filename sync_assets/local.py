@@ -1,0 +1,122 @@
+"""A whole installation on this machine: embedded Postgres, the sandbox, and an environment that points at them.
+
+Real accounts and a real DATABASE_URL never leak into it: the environment that children get is built from nothing but
+what a process needs and what stands here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from sync_assets.entity import Account
+from sync_assets.load.database import Database
+from sync_assets.load.migrations import migrate
+from sync_assets.postgres import EmbeddedPostgres
+from sync_assets.processes import Process, Supervisor, wait_for
+from sync_assets.settings import connected_accounts
+from sync_assets.systems import SYSTEMS
+
+PROJECT = Path(__file__).resolve().parents[1]
+STATE = PROJECT / ".sync_assets"
+
+
+@dataclass
+class SandboxProcess:
+    """The sandbox as a child process, and its control port."""
+
+    process: Process
+    places: dict[str, Any]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that connect the product to it."""
+        kaiten, worksection = self.places["kaiten"], self.places["worksection"]
+        return {
+            "KAITEN_API_URL": kaiten["url"],
+            "KAITEN_API_TOKEN": kaiten["token"],
+            "WORKSECTION_DOMAIN": worksection["url"],
+            "WORKSECTION_HASH": worksection["key"],
+            "WORKSECTION_SYNC_TAG": "sync_assets",
+        }
+
+    def live(self, steps: int) -> None:
+        """Lets the sandbox's company live for so many steps."""
+        httpx.post(f"{self.places['control']}/_world/advance", json={"steps": steps}, timeout=30).raise_for_status()
+
+    def truth(self, system: str, entity: str) -> list[dict[str, Any]]:
+        answer = httpx.get(f"{self.places['control']}/_world/{system}/{entity}", timeout=30)
+        answer.raise_for_status()
+        records: list[dict[str, Any]] = answer.json()
+        return records
+
+
+def start_sandbox(supervisor: Supervisor, arguments: Sequence[str] = ()) -> SandboxProcess:
+    """Raises the supervisor's errors where it does not come up."""
+    STATE.mkdir(exist_ok=True)
+    port_file = STATE / f"sandbox-{os.getpid()}.json"
+    supervisor.at_end(lambda: port_file.unlink(missing_ok=True))
+    process = supervisor.spawn(
+        "sandbox",
+        [sys.executable, "-m", "sync_assets.sandbox", "--port-file", str(port_file), *arguments],
+        env=bare_environment(),
+        cwd=PROJECT,
+        log=STATE / "sandbox.log",
+    )
+    wait_for(port_file.exists, process, timeout=60)
+    return SandboxProcess(process, json.loads(port_file.read_text()))
+
+
+def start_postgres(supervisor: Supervisor) -> EmbeddedPostgres:
+    """Registered first, so that it ends last."""
+    postgres = EmbeddedPostgres(STATE / "postgres")
+    supervisor.at_end(postgres.stop)
+    postgres.start()
+    return postgres
+
+
+def fresh_database(postgres: EmbeddedPostgres, name: str) -> str:
+    postgres.drop_database(name)
+    return postgres.create_database(name)
+
+
+def prepare(url: str, env: Mapping[str, str]) -> list[Account]:
+    """Applies `sql/` for the accounts that `env` connects."""
+    accounts, _ = connected_accounts(SYSTEMS, env)
+    database = Database(url, name="sync_assets migrate")
+    try:
+        migrate(database, accounts)
+    finally:
+        database.close()
+    return accounts
+
+
+def bare_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a process needs, without this shell's accounts, `.env` or Postgres variables."""
+    prefixes = ("PG", "DAGSTER_", "DATABASE_URL", "SYNC_", *(s.name.upper() + "_" for s in SYSTEMS))
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
+    return {
+        **kept,
+        "SYNC_ASSETS_ENV_FILE": os.devnull,
+        "DAGSTER_HOME": str(PROJECT),
+        "PYTHONUNBUFFERED": "1",
+        **(more or {}),
+    }
+
+
+@dataclass
+class Clock:
+    """Seconds since the demo began, for its headings."""
+
+    started: float = field(default_factory=time.monotonic)
+
+    def __str__(self) -> str:
+        return f"{time.monotonic() - self.started:5.1f} s"
