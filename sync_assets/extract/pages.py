@@ -63,11 +63,20 @@ def key_reader(names: Sequence[str]) -> KeyReader:
 
 
 class Splitter:
-    """Splits answers whose records are in the field `at`, or are the answer itself."""
+    """Splits answers whose records are in the field `at`, or are the answer itself.
 
-    def __init__(self, at: str, keys: Sequence[str]) -> None:
+    `canonical` answers the one spelling of a key, None for a text that can be no key.
+    """
+
+    def __init__(self, at: str, keys: Sequence[str], canonical: Callable[[str], str | None] = lambda key: key) -> None:
         self._at = at
-        self._key = key_reader(keys)
+        read = key_reader(keys)
+
+        def key(record: bytes | msgspec.Raw) -> str | None:
+            text = read(record)
+            return text if text is None else canonical(text)
+
+        self._key: KeyReader = key
         rows: Any = list[msgspec.Raw]
         self._type = msgspec.defstruct("Envelope", [(at, rows)]) if at else rows
         self._one = msgspec.defstruct("Envelope", [(at, msgspec.Raw)]) if at else msgspec.Raw

@@ -19,7 +19,7 @@ FUSE_FLOOR = 10
 """Up to this many deletions never blow the fuse by their share, only by an empty listing."""
 
 ADD_UP = """
-select coalesce(sum(records), 0)::bigint,
+select coalesce(sum(records), 0)::bigint, coalesce(sum(records - cardinality(keys)), 0)::bigint,
        (select coalesce(sum(fetched), 0)::bigint from sync.logs
          where account = %(account)s and entity = %(entity)s and sweep = %(sweep)s)
   from sync.sightings where account = %(account)s and entity = %(entity)s and sweep = %(sweep)s
@@ -63,15 +63,25 @@ class Fuse:
             )
 
 
-def missing(cursor: Cursor, target: Target, *, sweep: int, seen: int) -> tuple[list[str], int, int]:
-    """The keys of the living that a sweep did not see, how many live, and how many records the sweep saw.
+@dataclass(frozen=True)
+class Unseen:
+    """What a sweep did not see. A record that it saw without a key may be any of these."""
+
+    keys: list[str]
+    living: int
+    seen: int
+    keyless: int
+
+
+def missing(cursor: Cursor, target: Target, *, sweep: int, seen: int) -> Unseen:
+    """The keys of the living that a sweep did not see.
 
     Raises FuseBlown where the sightings do not add up to what the ledger counted: then nothing can be derived.
     """
     where = {"account": target.account, "entity": target.entity.name, "sweep": sweep, "seen": seen}
     cursor.execute(ADD_UP, where)
     row = cursor.fetchone()
-    sighted, counted = row if row else (0, 0)
+    sighted, keyless, counted = row if row else (0, 0, 0)
     if sighted != counted:
         raise FuseBlown(
             f"the sweep's sightings ({sighted}) do not add up to its ledger ({counted}); nothing was deleted",
@@ -84,7 +94,7 @@ def missing(cursor: Cursor, target: Target, *, sweep: int, seen: int) -> tuple[l
     keys = [key for (key,) in cursor.fetchall()]
     cursor.execute(sql.SQL("select count(*) from {}").format(target.table))
     living = cursor.fetchone()
-    return keys, living[0] if living else 0, sighted
+    return Unseen(keys, living[0] if living else 0, sighted, keyless)
 
 
 def bury(cursor: Cursor, target: Target, evidence: dict[str, str], sync_id: int) -> int:
@@ -93,7 +103,7 @@ def bury(cursor: Cursor, target: Target, evidence: dict[str, str], sync_id: int)
         return 0
     crash.point("in sweep")
     cursor.execute(
-        sql.SQL(BURY).format(table=target.table, same_key=target.same_key("t", sql.SQL("string_to_array(g.key, '/')"))),
+        sql.SQL(BURY).format(table=target.table, same_key=target.same_key("t", target.parts("g.key"))),
         {
             "keys": list(evidence),
             "evidence": list(evidence.values()),

@@ -43,7 +43,8 @@ def compare(fields: Fields, rows: Sequence[Row]) -> tuple[Fields, list[Row], lis
     shapes: list[set[str]] = []
     for row in rows:
         try:
-            shapes.append((set(_decode(row.record)) | set(row.read.omits)) - set(row.read.adds))
+            names = {n for n in _decode(row.record) if "\0" not in n}  # Postgres holds no such name
+            shapes.append((names | set(row.read.omits)) - set(row.read.adds))
         except (msgspec.DecodeError, RecursionError):
             continue  # the slow path tells what is wrong with this record
     if not shapes:

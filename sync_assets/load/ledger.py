@@ -169,17 +169,20 @@ class Ledger:
     ) -> dict[str, Any]:
         """Ends the sync and lets the lease go. Answers the row of `sync.logs`.
 
-        `whole` says that a sweep is done with, its cursor and sightings too. A sweep that is cut short keeps both.
+        A success with rejected records is partial. `whole` says that a sweep is done with, its cursor and sightings
+        too; a sweep that is cut short keeps both.
         """
 
         def work(cursor: Cursor) -> dict[str, Any]:
             cursor.execute(
-                "update sync.logs set status = %s, finished_at = clock_timestamp(), error = %s, note = %s,"
+                "update sync.logs set status = case when %s = 'success' and rejected > 0 then 'partial' else %s end,"
+                " finished_at = clock_timestamp(), error = %s, note = %s,"
                 " requests = %s, throttled_seconds = %s, rows = %s where id = %s"
                 " returning fetched, created, updated, unchanged, stale, repeated, rejected, deleted, requests,"
                 " throttled_seconds::float8,"
                 " extract(epoch from finished_at - started_at)::float8 as seconds",
                 (
+                    status,
                     status,
                     str(error) if error else None,
                     note,

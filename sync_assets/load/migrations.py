@@ -57,7 +57,12 @@ def migrations(accounts: Sequence[Account], folder: Path = FOLDER) -> list[Migra
         if scope == "database":
             found.append(Migration(name, "", text))
         elif scope == "account":
-            system = path.stem.split("_")[1]
+            system = path.stem.partition("_")[2].split("_")[0]
+            if not system:
+                raise MigrationMismatch(
+                    f"{name} does not say whose tables it is about",
+                    next_step=f"call it sql/{path.parent.relative_to(folder).as_posix()}/NNN_<system>_<what>.sql",
+                )
             found += [Migration(name, a.schema, text) for a in accounts if a.system.name == system]
         else:
             raise MigrationMismatch(

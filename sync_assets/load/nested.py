@@ -25,7 +25,7 @@ select ({record}) as doc, parent.seen
 
 FIND = """
 insert into sync_found (key, doc, seen)
-select nullif(concat_ws('/', {parts}), ''), doc, seen from ({paths}) found
+select {key}, doc, seen from ({paths}) found
 """
 
 # Of two records with one key the one whose parent was read later stays.
@@ -38,7 +38,7 @@ select row_number() over (), f.key, f.doc::text, null, f.seen, 'inside', '{{}}',
 """
 
 TOTALS = """
-select count(*), count(key), count(distinct key), coalesce(array_agg(distinct key) filter (where key is not null), '{}')
+select count(*), count(key), count(distinct key), coalesce(array_agg(key) filter (where key is not null), '{}')
   from sync_found
 """
 
@@ -46,7 +46,7 @@ select count(*), count(key), count(distinct key), coalesce(array_agg(distinct ke
 @dataclass(frozen=True)
 class Derived:
     counts: Counts
-    keys: list[str]
+    keys: list[str]  # of every record that has one
 
 
 def derive(
@@ -63,8 +63,7 @@ def derive(
         )
         for path in read.paths
     )
-    parts = sql.SQL(", ").join(sql.SQL("doc ->> {}").format(sql.Literal(k)) for k in target.entity.keys)
-    cursor.execute(sql.SQL(FIND).format(parts=parts, paths=paths), options)
+    cursor.execute(sql.SQL(FIND).format(key=target.key_of("doc"), paths=paths), options)
     cursor.execute(TOTALS)
     row = cursor.fetchone()
     assert row is not None  # noqa: S101  an aggregate has one row
@@ -73,8 +72,8 @@ def derive(
         cursor.execute("select doc::text from sync_found where key is null")
         for (document,) in cursor.fetchall():
             reject(cursor, target, document.encode(), sync_id)
-    split = sql.SQL("string_to_array(f.key, '/')") if len(target.entity.keys) > 1 else sql.SQL("array[f.key]")
-    cursor.execute(sql.SQL(STAGE_DIFFERENT).format(table=target.table, same_key=target.same_key("t", split)))
+    same_key = target.same_key("t", target.parts("f.key"))
+    cursor.execute(sql.SQL(STAGE_DIFFERENT).format(table=target.table, same_key=same_key))
     staged = cursor.rowcount
     counts = decide(cursor, target, sync_id, staged) if staged else Counts()
     counts.unchanged += distinct - staged

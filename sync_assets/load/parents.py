@@ -113,9 +113,7 @@ def settle(cursor: Cursor, parent: Target) -> None:
     waiting = cursor.fetchone()
     if waiting and waiting[0]:
         cursor.execute(
-            sql.SQL(ARRIVED).format(
-                table=parent.table, same_key=parent.same_key("t", sql.SQL("string_to_array(m.key, '/')"))
-            ),
+            sql.SQL(ARRIVED).format(table=parent.table, same_key=parent.same_key("t", parent.parts("m.key"))),
             where,
         )
         cursor.execute(TOMBSTONED, where)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import psycopg2
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
@@ -39,33 +39,37 @@ REASONS = {
 }
 
 
+@dataclass(frozen=True)
+class _Mended:
+    came: Row
+    row: Row
+    notes: str
+
+
 def write_slowly(cursor: Cursor, target: Target, rows: list[Row], sync_id: int) -> Counts:
     """Like `write`, for rows of which some are damaged."""
     total = Counts()
-    good: list[Row] = []
+    good: list[_Mended] = []
     for row in rows:
         mended, notes = scan.mend(bytes(row.record))
-        if notes:
-            keep(cursor, target, bytes(row.record), sync_id, key=row.key, reason="; ".join(notes), kept=True)
-            mended = _noted(mended, notes)
-        row = replace(row, record=mended)
         if state := _refused(cursor, "select %s::jsonb", (mended.decode("utf-8", "replace"),)):
-            reject(cursor, target, mended, sync_id, key=row.key, sqlstate=state)
+            reject(cursor, target, bytes(row.record), sync_id, key=row.key, sqlstate=state)
             total.rejected += 1
         else:
-            good.append(row)
+            good.append(_Mended(row, replace(row, record=_noted(mended, notes)) if notes else row, "; ".join(notes)))
     try:
         total += _guarded(cursor, target, good, sync_id)
     except psycopg2.Error as e:
         if not _about_values(e):
             raise
-        for row in good:
+        for one in good:
             try:
-                total += _guarded(cursor, target, [row], sync_id)
+                total += _guarded(cursor, target, [one], sync_id)
             except psycopg2.Error as single:
                 if not _about_values(single):
                     raise
-                reject(cursor, target, bytes(row.record), sync_id, key=row.key, sqlstate=single.pgcode or "22000")
+                came = one.came
+                reject(cursor, target, bytes(came.record), sync_id, key=came.key, sqlstate=single.pgcode or "22000")
                 total.rejected += 1
     return total
 
@@ -121,10 +125,13 @@ def keep(
     crash.point("in rejected")
 
 
-def _guarded(cursor: Cursor, target: Target, rows: list[Row], sync_id: int) -> Counts:
+def _guarded(cursor: Cursor, target: Target, rows: list[_Mended], sync_id: int) -> Counts:
     cursor.execute("savepoint record")
     try:
-        counts = write(cursor, target, rows, sync_id)
+        counts = write(cursor, target, [r.row for r in rows], sync_id)
+        for r in rows:
+            if r.notes:
+                keep(cursor, target, bytes(r.came.record), sync_id, key=r.came.key, reason=r.notes, kept=True)
     except psycopg2.Error:
         cursor.execute("rollback to savepoint record")
         raise

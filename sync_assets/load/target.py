@@ -13,6 +13,9 @@ from sync_assets.errors import NotMigrated
 
 RECORD = ("raw_json", "seen", "sync_id", "payload_hash", "payload_shape", "first_seen_at", "synced_at")
 
+LONGEST_KEY = 250
+"""Characters: far below the 2,700 bytes of an index entry, and as many as a regular expression can count."""
+
 COLUMNS = """
 select a.attname, format_type(a.atttypid, a.atttypmod), pg_get_expr(d.adbin, d.adrelid),
        col_description(a.attrelid, a.attnum)
@@ -71,6 +74,21 @@ class Target:
     def key_columns(self, alias: str | None = None) -> sql.Composable:
         return sql.SQL(", ").join(sql.Identifier(alias, k) if alias else sql.Identifier(k) for k in self.entity.keys)
 
+    def parts(self, key: str) -> sql.Composable:
+        """The SQL expression `key`, a key as one text, taken apart into a text[]."""
+        return sql.SQL(f"string_to_array({key}, '/')" if len(self.entity.keys) > 1 else f"array[{key}]")
+
+    def key_of(self, document: str) -> sql.Composable:
+        """The canonical key in the jsonb expression `document`, NULL where `canonical` would answer None."""
+        number = f"sync.to_key({document} ->> {{key}})::text"
+        letter = "." if len(self.entity.keys) == 1 else "[^/]"
+        text = f"substring({document} ->> {{key}} from '^{letter}{{{{1,{LONGEST_KEY}}}}}$')"
+        parts = [
+            sql.SQL(number if numeric else text).format(key=sql.Literal(key))
+            for key, numeric in zip(self.entity.keys, self.numeric_keys, strict=True)
+        ]
+        return sql.SQL("({})").format(sql.SQL(" || '/' || ").join(parts))
+
     def same_key(self, alias: str, parts: sql.Composable) -> sql.Composable:
         """`alias`'s key equals the text[] `parts`."""
         return sql.SQL(" and ").join(
@@ -88,6 +106,8 @@ class Target:
         spelled = []
         for part, numeric in zip(parts, self.numeric_keys, strict=True):
             if numeric and not (part.isascii() and part.isdigit() and len(part) <= 18):
+                return None
+            if "\0" in part or len(part) > LONGEST_KEY:
                 return None
             spelled.append(str(int(part)) if numeric else part)
         return "/".join(spelled)

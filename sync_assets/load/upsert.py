@@ -46,8 +46,8 @@ with incoming as materialized (
   select *, held is not null and held - %(volatile)s::text[] = doc - %(volatile)s::text[] as same from incoming
 ), renewed as (
   update {table} t set payload_hash = j.hash, payload_shape = j.shape
-    from (select *, string_to_array(key, '/') as parts from judged where same) j
-   where {same_judged}
+    from judged j
+   where j.same and {same_judged}
   returning 1
 ), written as (
   insert into {table} as t (raw_json, seen, sync_id, payload_hash, payload_shape)
@@ -111,13 +111,12 @@ class Batch:
     suspect: bool = False
 
 
-def batch(target: Target, pages: Iterable[Page]) -> Batch:
+def batch(pages: Iterable[Page]) -> Batch:
     """Of two records with one key the one asked for later stays, of one page the last."""
     found = Batch()
     for page in pages:
         found.suspect |= page.suspect
-        for record, text in zip(page.records, page.keys, strict=True):
-            key = target.canonical(text) if text is not None else None
+        for record, key in zip(page.records, page.keys, strict=True):
             if key is None:
                 found.keyless.append(bytes(record))
                 continue
@@ -149,7 +148,7 @@ def changed(cursor: Cursor, target: Target, rows: dict[str, Row]) -> list[Row]:
         ).format(
             text=target.key_text("t"),
             table=target.table,
-            same=target.same_key("t", sql.SQL("string_to_array(wanted.key, '/')")),
+            same=target.same_key("t", target.parts("wanted.key")),
         )
     cursor.execute(query, (keys,))
     held = {key: (bytes(hash_ or b""), shape) for key, hash_, shape in cursor}
@@ -169,20 +168,12 @@ def stage(cursor: Cursor, rows: list[Row]) -> None:
     open_stage(cursor)
     lines = io.BytesIO()
     for i, row in enumerate(rows):
-        document = (
-            bytes(row.record)
-            .replace(b"\\", b"\\\\")
-            .replace(b"\n", b"\\n")
-            .replace(b"\r", b"\\r")
-            .replace(b"\t", b"\\t")
-        )
-        key = row.key.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r").encode()
         lines.write(
             b"%d\t%s\t%s\t\\\\x%s\t%d\t%s\t%s\t%s\n"
             % (
                 i,
-                key,
-                document,
+                _copied(row.key.encode()),
+                _copied(bytes(row.record)),
                 row.hash.hex().encode(),
                 row.seen,
                 row.read.shape.encode(),
@@ -205,15 +196,13 @@ def open_stage(cursor: Cursor) -> None:
 
 def decide(cursor: Cursor, target: Target, sync_id: int, staged: int) -> Counts:
     """Loads the staging table into the target. Rows that are neither written nor the same are stale."""
-    parts = sql.SQL("string_to_array(s.key, '/')") if len(target.entity.keys) > 1 else sql.SQL("array[s.key]")
-    judged = sql.SQL("j.parts") if len(target.entity.keys) > 1 else sql.SQL("array[j.key]")
-    same_key = target.same_key("t", parts)
+    same_key = target.same_key("t", target.parts("s.key"))
     cursor.execute(sql.SQL(LOCK).format(table=target.table, same_key=same_key, keys=target.key_columns("t")))
     cursor.execute(
         sql.SQL(DECIDE).format(
             table=target.table,
             same_key=same_key,
-            same_judged=target.same_key("t", judged),
+            same_judged=target.same_key("t", target.parts("j.key")),
             key_columns=target.key_columns(),
             key_text=target.key_text("t"),
         ),
@@ -228,5 +217,12 @@ def decide(cursor: Cursor, target: Target, sync_id: int, staged: int) -> Counts:
     return Counts(created=created, updated=updated, unchanged=same, stale=staged - same - created - updated)
 
 
+def _copied(text: bytes) -> bytes:
+    """As COPY's text format spells it."""
+    return text.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\r", b"\\r").replace(b"\t", b"\\t")
+
+
 def _array(names: tuple[str, ...]) -> bytes:
-    return b"{" + ",".join(names).encode() + b"}"
+    """Field names come from the source: anything may be in them."""
+    quoted = ('"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' for name in names)
+    return _copied(("{" + ",".join(quoted) + "}").encode())

@@ -49,7 +49,7 @@ class EntitySync:
         self._totals = Counts()
         self._fetch = Fetch(
             lambda path, params, stop: self._ask(path, params, stop=stop),
-            Splitter(self._door.api.at, entity.keys),
+            Splitter(self._door.api.at, entity.keys, self.target.canonical),
             connection.stored_keys,
         )
         self._complete = False
@@ -89,7 +89,7 @@ class EntitySync:
         rows, newest = self._stored()
         self.outcome.rows = rows
         self.outcome.totals = self.ledger.close(
-            "partial" if self._totals.rejected else "success",
+            "success",
             whole=self._complete,
             rows=rows,
             watermark=self._watermark(newest),
@@ -141,7 +141,8 @@ class EntitySync:
 
         Rows may change behind a read that is under way: nothing later than the source's clock at its beginning counts.
         """
-        if self.request.kind == "selective" or not (self.entity.since or self.entity.changes):
+        partial = self.request.kind == "selective" or self.request.ids or self.request.since
+        if partial or not (self.entity.since or self.entity.changes):
             return None
         began = self._swept_since or self._began
         if self.entity.changes:
@@ -177,7 +178,7 @@ class EntitySync:
         crash.point("after read")
         if self._complete and self.state.began is None and self._began:
             self.state.began = self._began.isoformat()
-        found = batch(self.target, pages)
+        found = batch(pages)
         slow = found.suspect
         while True:
             try:
@@ -239,7 +240,10 @@ class EntitySync:
             self.ledger.sight(cursor, f"inside {read.parent} {read.paths[0]}", derived.counts.fetched, derived.keys)
             return derived.counts
 
-        self._committed(self.connection.database.transaction(work))
+        try:
+            self._committed(self.connection.database.transaction(work))
+        except BadValue as e:
+            raise RecordRejected(f"a record inside {read.parent} cannot be stored ({e.sqlstate})") from None
 
     def _committed(self, counts: Counts) -> None:
         self.ledger.committed()
@@ -260,7 +264,7 @@ class EntitySync:
         gone: dict[str, str] = {}
         fetch = Fetch(
             lambda path, params, stop: self._ask(path, params, stop=stop, by_key=True),
-            Splitter(self._door.api.at, self.entity.keys),
+            Splitter(self._door.api.at, self.entity.keys, self.target.canonical),
             self.connection.stored_keys,
         )
         held: list[Page] = []
@@ -283,14 +287,18 @@ class EntitySync:
 
     def _delete_unseen(self) -> None:
         fuse = deletions.Fuse(self.connection.settings.sync_fuse_percent, self.request.allow_deletions)
-        keys, living, seen = self.connection.database.transaction(
+        unseen = self.connection.database.transaction(
             lambda cursor: deletions.missing(cursor, self.target, sweep=self.state.sweep, seen=self.state.sweep_seen)
         )
-        fuse.check(missing=len(keys), rows=living, seen=seen)
+        keys = unseen.keys
+        fuse.check(missing=len(keys), rows=unseen.living, seen=unseen.seen)
         if not keys:
             return
         if self.entity.one:
             gone = self._look(keys)
+        elif unseen.keyless:
+            self._note(f"{unseen.keyless} records came without a key: nothing was deleted")
+            return
         else:
             inside = [r.parent for r in self.entity.reads if isinstance(r, Inside)]
             how = f"no longer in the stored {inside[0]}" if inside else "absent from a complete listing"
