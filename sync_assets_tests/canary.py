@@ -1,12 +1,11 @@
-"""The canary: every secret of a test is looked for in all that the test left behind, in every form that secrets leak in.
+"""The canary: every secret of a test is looked for in all that the test left behind, in every form it could leak in.
 
-Promise: a secret is found raw, percent-encoded, base64-encoded at any of its three alignments, and as hexadecimal, which
-is how bytea prints.
+Promise: a secret is found raw, percent-encoded, base64-encoded at any of its three alignments, and as hexadecimal,
+which is how bytea prints.
 """
 
 import base64
 import io
-import re
 from pathlib import Path
 from urllib.parse import quote
 
@@ -64,8 +63,3 @@ class Canary:
             for path in folder.rglob("*"):
                 if path.is_file():
                     self.check(f"the file {path.name}", path.read_bytes().decode("latin-1"))
-
-
-def plain(text: str) -> str:
-    """Log lines without the wrapping that a terminal adds."""
-    return re.sub(r"\x1b\[[0-9;]*m", "", text)

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg2
 from psycopg2 import sql
 
-from sync_assets.entity import Account, Entity, in_sync_order
+from sync_assets.entity import Account, Entity, Whole, in_sync_order
 from sync_assets.errors import SyncError
 from sync_assets.load.database import Database
 from sync_assets.load.migrations import migrate
@@ -39,11 +39,13 @@ BAD_LEDGER = {
     "a sync is still called running": "select id, entity from sync.logs where status = 'running'",
     "the counts do not add up": "select id, entity from sync.logs"
     " where fetched <> created + updated + unchanged + stale + repeated + rejected",
-    "a failure without a reason": "select id, entity from sync.logs where status in ('failed', 'lost') and error is null",
+    "a failure without a reason": "select id, entity from sync.logs"
+    " where status in ('failed', 'lost') and error is null",
     "a success with a reason to fail": "select id, entity, error from sync.logs where status = 'success'"
     " and (error is not null or rejected > 0)",
     "ended before it began": "select id, entity from sync.logs where finished_at < started_at",
-    "a lease is held by nobody": "select account, entity, lease_holder from sync.metadata where lease_holder is not null",
+    "a lease is held by nobody": "select account, entity, lease_holder from sync.metadata"
+    " where lease_holder is not null",
     "sightings without an unfinished sweep": "select s.account, s.entity from sync.sightings s"
     " join sync.metadata m using (account, entity) where m.cursor is null and m.last_error is null",
 }
@@ -164,7 +166,8 @@ class Company:
             world, held = self.truth(entity.name, account), self.raw(entity.name, account)
             missing, extra = world.keys() - held.keys(), held.keys() - world.keys()
             assert not missing and not extra, f"{entity.name}: Postgres lacks {missing}, has {extra} in excess"
-            loose = {*entity.volatile, *(() if copies or entity.name != "cards" else COPIES)}
+            added = (part for read in entity.reads if isinstance(read, Whole) for part in read.adds)
+            loose = {*entity.volatile, *added, *(() if copies or entity.name != "cards" else COPIES)}
             for key, record in world.items():
                 stored = held[key]
                 if entity.name in PARTIAL:

@@ -6,9 +6,8 @@ DOCS = "https://developers.kaiten.ru"
 
 SPACES = Entity(
     "spaces",
-    read=Whole("/spaces"),
+    read=Whole("/spaces", adds=("boards",)),
     one=ById("/spaces/{key}", adds=("boards",)),
-    volatile=("boards",),
     doc="The top of the tree; a space holds boards.",
     url=f"{DOCS}/spaces/get-list-of-spaces",
     hints=("space:update",),
@@ -62,7 +61,8 @@ PROPERTY_VALUES = Entity(
 BOARDS = Entity(
     "boards",
     read=Each("spaces", Whole("/spaces/{key}/boards"), carry="space_id"),
-    one=ById("/boards/{key}", adds=("cards",)),
+    # Seen live: the answer by id does not say where the board is.
+    one=ById("/boards/{key}", adds=("cards",), omits=("space_id", "sort_order", "type", "top", "left")),
     links=(Link("space_id", "spaces"), Link("default_card_type_id", "card_types", order=False)),
     doc="Boards of a space. Kaiten has no archived boards.",
     url=f"{DOCS}/boards/get-list-of-boards",
@@ -91,6 +91,23 @@ LANES = Entity(
     url=f"{DOCS}/lanes/get-list-of-lanes",
 )
 
+ONLY_BY_ID = (
+    "checklists",
+    "files",
+    "blockers",
+    "external_links",
+    "slas",
+    "iteration",
+    "parents",
+    "children",
+    "blocked_by_card_ids",
+    "blocks_card_ids",
+    "relates_card_ids",
+    "card_permissions",
+    "email",
+)
+"""What a card shows only when it is read by id; the ids of children and parents are in every read."""
+
 CARDS = Entity(
     "cards",
     read=OffsetPages(
@@ -99,7 +116,7 @@ CARDS = Entity(
         since="updated_after",  # inclusive
         order={"order_by": "id", "order_direction": "asc"},  # the order that edits do not change
     ),
-    one=ById("/cards/{key}", adds=("checklists", "files", "blockers", "external_links", "slas", "iteration")),
+    one=ById("/cards/{key}", adds=ONLY_BY_ID, omits=("sort_order",)),
     links=(
         Link("board_id", "boards"),
         Link("column_id", "columns"),

@@ -1,0 +1,25 @@
+"""Every entity that is declared, as parameters for the tests of this folder."""
+
+from typing import Any
+
+import pytest
+
+from sync_assets.entity import Account, Entity
+from sync_assets.settings import connected_accounts
+from sync_assets.systems import SYSTEMS
+
+ENVIRONMENT = {
+    "KAITEN_API_URL": "https://example.kaiten.ru/api/latest",
+    "KAITEN_API_TOKEN": "no-token",
+    "WORKSECTION_DOMAIN": "example.worksection.com",
+    "WORKSECTION_HASH": "no-key",
+}
+ACCOUNTS: list[Account] = connected_accounts(SYSTEMS, ENVIRONMENT)[0]
+NAMES = [a.name for a in ACCOUNTS]
+DECLARED: list[tuple[Account, Entity]] = [(a, e) for a in ACCOUNTS for e in a.entities]
+
+
+def entities(chosen: Any = lambda entity: True) -> Any:
+    """Parametrises `account` (a name) and `name` (of an entity) over those that `chosen` takes."""
+    cases = [pytest.param(a.name, e.name, id=f"{a.name}.{e.name}") for a, e in DECLARED if chosen(e)]
+    return pytest.mark.parametrize(("account", "name"), cases)
