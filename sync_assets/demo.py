@@ -44,7 +44,7 @@ What to run next
 
 def demo() -> int:
     """Raises Stopped on Ctrl-C; the exit code is that of the first job that failed."""
-    out = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 150, highlight=False)
+    out = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160, highlight=False)
     clock = Clock()
     with Supervisor() as supervisor:
         out.print(f"[bold]{clock}  starting Postgres and the sandbox, applying sql/")
@@ -108,7 +108,9 @@ def up() -> int:
         for line in left_out if accounts else ():
             out.print(f"  {line}")
         out.print(f"  Dagster UI  http://127.0.0.1:{port}   (ready in about ten seconds; log: {log})")
-        out.print(f"  Postgres    {_without_password(url)}   (password: {STATE / 'postgres'})" if postgres else "")
+        out.print(
+            f"  Postgres    {_without_password(url)}   (its password is in {STATE / 'postgres'})" if postgres else ""
+        )
         if sandbox:
             out.print(f"  Sandbox     {sandbox.places['control']}   (its company moves every {LIFE_SECONDS:.0f} s)")
         out.print("  Ctrl-C ends everything.")

@@ -46,7 +46,7 @@ def run_rows(database: Database, run_id: str) -> list[dict[str, Any]]:
 def run_table(title: str, rows: Sequence[dict[str, Any]]) -> Table:
     table = Table(title=title, title_justify="left", header_style="bold")
     for name in COLUMNS:
-        table.add_column(name, justify="left" if name in ("entity", "kind", "status") else "right")
+        table.add_column(name, justify="left" if name in COLUMNS[:3] else "right", no_wrap=True)
     for row in rows:
         style = {"failed": "red", "lost": "red", "partial": "yellow"}.get(row["status"], "")
         table.add_row(*(_cell(row[name]) for name in COLUMNS), style=style)
@@ -75,7 +75,7 @@ def check_table(checks: Sequence[CheckRow]) -> Table | Text:
 
 def console() -> Console:
     """Wide enough for a run's table where the output is no terminal."""
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 150)
+    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160)
 
 
 def _cell(value: Any) -> str:

@@ -28,20 +28,19 @@ def links_resolve(scope: Scope) -> Finding:
     if not scope.entity.links:
         return Finding(name, True, "this entity links to nothing")
     if not scope.sync_ids:
-        goals = [(link, scope.target(link.to)) for link in scope.entity.links]
-        scope.database.transaction(lambda cursor: _look_at_all(cursor, scope.own, goals))
+        own, goals = scope.own, [(link, scope.target(link.to)) for link in scope.entity.links]
+        scope.database.transaction(lambda cursor: _look_at_all(cursor, own, goals))
     found = scope.ask(LIST, scope.where)
     now = datetime.now(UTC)
     overdue = [r for r in found if r[3] == "waiting" and now - r[4] > PATIENCE]
     waiting = [r for r in found if r[3] == "waiting"]
     facts = {
+        "count": len(found),
         "waiting": len(waiting),
         "waiting_too_long": len(overdue),
         "gone": sum(r[3] == "gone" for r in found),
         "unreachable": sum(r[3] == "unreachable" for r in found),
-        "sample": [
-            f"{r[0]} -> {r[1]} {r[2]}: {r[3]}{f' ({r[5]})' if r[5] else ''}" for r in (overdue or found)[:SAMPLE]
-        ],
+        "sample": [_line(*r) for r in (overdue or found)[:SAMPLE]],
         "query": scope.listing("missing_parents", "child_entity"),
     }
     if overdue:

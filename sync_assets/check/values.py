@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from psycopg2 import sql
 
 from sync_assets.check.finding import SAMPLE, Finding, Scope
@@ -52,7 +54,7 @@ def values_known(scope: Scope) -> Finding:
             "select t.{column}::text, count(*) from {table} t"
             " where t.{column} is not null and t.{column}::text <> all(%(known)s) and {rows} group by 1 order by 1"
         ).format(column=sql.Identifier(column), table=scope.own.table, rows=scope.rows)
-        if found := {str(value)[:40]: n for value, n in scope.ask(query, {"known": list(known)})}:
+        if found := {_plain(value): n for value, n in scope.ask(query, {"known": list(known)})}:
             strange[column] = found
     if not strange:
         return Finding("values_known", True, "every code is known", "WARN")
@@ -64,3 +66,8 @@ def values_known(scope: Scope) -> Finding:
         "WARN",
         {"count": sum(n for values in strange.values() for n in values.values()), "values": strange},
     )
+
+
+def _plain(code: str) -> str:
+    """A code as it may be shown: what could be markup in a page is only measured."""
+    return code if re.fullmatch(r"[\w .:-]{1,40}", code) else f"({len(code)} characters)"

@@ -9,17 +9,18 @@ from sync_assets.check.finding import Finding, Scope
 FEW = 20
 """Tables smaller than this change by half without meaning anything."""
 
-LAST_TWO = """
-select rows, finished_at from sync.logs
- where account = %(account)s and entity = %(entity)s and rows is not null order by id desc limit 2
+BEFORE = """
+select rows from sync.logs
+ where account = %(account)s and entity = %(entity)s and rows is not null and id <> all(%(syncs)s)
+ order by id desc limit 1
 """
 
 
 def volume(scope: Scope) -> Finding:
     """The number of records is plausible against the last sync."""
-    runs = scope.ask(LAST_TWO, scope.where)
+    runs = scope.ask(BEFORE, scope.where)
     now = scope.ask(f"select count(*) from {scope.text(scope.own.table)}")[0][0]  # noqa: S608  an identifier
-    before = runs[-1][0] if runs else now
+    before = runs[0][0] if runs else now
     facts = {"rows": now, "rows_before": before}
     if before and now == 0:
         return Finding("volume", False, f"the table is empty; it held {before} records", facts=facts)

@@ -41,19 +41,9 @@ class RecordStream:
             outcome = sync_entity(self.connection, self.entity, self.request, progress)
         except SyncError as e:
             progress.failed(self.entity.name, e)
-            failure = dg.Failure(
-                description=str(e),
-                metadata={
-                    "error": type(e).__name__,
-                    "next_step": e.next_step,
-                    **{k: str(v) for k, v in e.where.items()},
-                },
-                allow_retries=False,
-            )
-        else:
-            progress.done(self.entity.name, outcome)
-            return outcome
-        raise failure
+            raise failure(e) from None
+        progress.done(self.entity.name, outcome)
+        return outcome
 
 
 def failure(error: SyncError) -> dg.Failure:
@@ -87,7 +77,7 @@ class Progress:
         self._print(entity, f"   FAILED {error}")
 
     def _print(self, entity: str, text: str) -> None:
-        print(f"  {self._account}/{entity:<21}{text}", file=sys.stdout, flush=True)
+        print(f"  {f'{self._account}/{entity}':<30}{text}", file=sys.stdout, flush=True)
 
 
 class PostgresIOManager(dg.ConfigurableIOManager):
