@@ -191,17 +191,21 @@ class Company:
     def assert_ledger_adds_up(self) -> None:
         for complaint, query in BAD_LEDGER.items():
             assert not (found := self.query(query)), f"{complaint}: {found}"
-        for account in self.accounts.values():
-            for entity in account.entities:
-                (born, buried), *_ = self.query(
-                    "select coalesce(sum(created), 0)::bigint, coalesce(sum(deleted), 0)::bigint from sync.logs"
-                    " where account = %s and entity = %s",
-                    (account.name, entity.name),
-                )
-                living = self.count(entity.name, account.name)
-                assert living == born - buried, (
-                    f"{account.name}.{entity.name}: {born} created, {buried} deleted, but {living} live"
-                )
+        tables = [(account, entity.name) for account in self.accounts.values() for entity in account.entities]
+        counts = sql.SQL(" union all ").join(
+            sql.SQL(
+                "select {name}, (select count(*) from {table}), coalesce(sum(created), 0)::bigint,"
+                " coalesce(sum(deleted), 0)::bigint from sync.logs where account = {account} and entity = {entity}"
+            ).format(
+                name=sql.Literal(f"{account.name}.{entity}"),
+                table=sql.Identifier(account.schema, entity),
+                account=sql.Literal(account.name),
+                entity=sql.Literal(entity),
+            )
+            for account, entity in tables
+        )
+        for name, living, born, buried in self.query(counts):
+            assert living == born - buried, f"{name}: {born} created, {buried} deleted, but {living} live"
 
 
 def _key(record: Record, names: Sequence[str], spell: Any = lambda value: value) -> Any:

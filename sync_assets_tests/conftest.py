@@ -44,6 +44,17 @@ def template(cluster: EmbeddedPostgres) -> str:
     return "migrated"
 
 
+@pytest.fixture(scope="session")
+def grown_template(cluster: EmbeddedPostgres, template: str) -> str:
+    """The name of a database in step with the default sandbox, which is the same for every test."""
+    url = cluster.create_database("grown", template)
+    with Sandbox(rates=UNLIMITED) as sandbox:
+        company = Company(sandbox, environment(sandbox, url))
+        for account in company.accounts:
+            company.synced("full", account)
+    return "grown"
+
+
 @pytest.fixture
 def canary(request: pytest.FixtureRequest) -> Iterator[Canary]:
     bird = Canary()
@@ -80,12 +91,13 @@ _numbers = count(1)
 
 @pytest.fixture
 def make_database(cluster: EmbeddedPostgres, canary: Canary, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """make_database() -> the URL of a new database, migrated; make_database(empty=True) for one without tables."""
+    """make_database() -> the URL of a new database, migrated; `empty`: without tables; `grown`: with all records."""
     with ExitStack() as ends:
 
-        def make(*, empty: bool = False) -> str:
+        def make(*, empty: bool = False, grown: bool = False) -> str:
             name = f"test_{next(_numbers)}"
-            url = cluster.create_database(name, None if empty else request.getfixturevalue("template"))
+            model = None if empty else request.getfixturevalue("grown_template" if grown else "template")
+            url = cluster.create_database(name, model)
             ends.callback(cluster.drop_database, name)
             ends.callback(canary.check_database, url)
             return url
@@ -138,3 +150,9 @@ def make_company(
 def company(make_company: Callable[..., Company], sandbox: Sandbox, database_url: str) -> Company:
     """The default tiny company, its two accounts and their database, empty of records."""
     return make_company(sandbox, database_url=database_url)
+
+
+@pytest.fixture
+def grown(make_company: Callable[..., Company], sandbox: Sandbox, make_database: Callable[..., str]) -> Company:
+    """Like `company`, in step with its sandbox already."""
+    return make_company(sandbox, database_url=make_database(grown=True))
