@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from psycopg2 import sql
 
@@ -54,8 +55,11 @@ def values_known(scope: Scope) -> Finding:
             "select t.{column}::text, count(*) from {table} t"
             " where t.{column} is not null and t.{column}::text <> all(%(known)s) and {rows} group by 1 order by 1"
         ).format(column=sql.Identifier(column), table=scope.own.table, rows=scope.rows)
-        if found := {_plain(value): n for value, n in scope.ask(query, {"known": list(known)})}:
-            strange[column] = found
+        found: Counter[str] = Counter()
+        for value, n in scope.ask(query, {"known": list(known)}):
+            found[_plain(value)] += n
+        if found:
+            strange[column] = dict(found)
     if not strange:
         return Finding("values_known", True, "every code is known", "WARN")
     return Finding(
