@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from itertools import count
 from typing import Any, TypeVar
@@ -78,77 +79,119 @@ class Fetch:
             path = read.read.path.replace("{key}", str(parent))
             name = ", ".join([path, *(f"{k} {v}" for k, v in read.variants[variant].items())])
             carry = f"{json.dumps(read.carry)}:{json.dumps(parent)}".encode() if read.carry else b""
-            page = self._splitter.page(name, read.read, self._ask(path, params, stop), carry)
-            page.after = {"read": index, "parent": parent, "variant": variant}
-            return [page]
+            if isinstance(read.read, OffsetPages):
+                listing = Listing(
+                    self._ask, self._splitter, read.read, path, params, name=name, carry=carry, ahead=1, stop=stop
+                )
+                pages = [page for page, _ in listing.pages()]
+            else:
+                pages = [self._splitter.page(name, read.read, self._ask(path, params, stop), carry)]
+            pages[-1].after = {"read": index, "parent": parent, "variant": variant}
+            return pages
 
         jobs = (partial(one, parent, variant) for parent, variant in places)
         for pages in _in_order(jobs, lambda _: IN_FLIGHT):
             yield from pages
 
     def _list(self, read: Whole, index: int, since: str | None, start: Position) -> Iterator[Page]:
-        if isinstance(read, OffsetPages):
-            yield from self._offset_pages(read, index, since, start)
+        if not isinstance(read, OffsetPages):
+            page = self._splitter.page(read.path, read, self._ask(read.path, read.params, threading.Event()))
+            page.after = {"read": index + 1}
+            yield page
             return
-        page = self._splitter.page(read.path, read, self._ask(read.path, read.params, threading.Event()))
-        page.after = {"read": index + 1}
-        yield page
+        params = {**read.params, **({read.since: since} if read.since and since else {})}
+        listing = Listing(self._ask, self._splitter, read, read.path, params, name=read.path)
+        for page, rest in listing.pages(start.get("offset", 0), start.get("anchor")):
+            page.after = {"read": index, **rest} if rest else {"read": index + 1}
+            yield page
 
-    def _offset_pages(self, read: OffsetPages, index: int, since: str | None, start: Position) -> Iterator[Page]:
-        """Invariant: every row that stands still in the listing from start to end is yielded.
 
-        Each page must hold the last row of the page before it (its anchor). Rows that went away before the offset pull
-        later rows up, past the anchor: then the page before is read again, until the chain closes. Rows that came in
-        push rows down: they are met twice, which costs nothing.
+class Listing:
+    """One list that pages by offset, read so that no row slips through between two pages.
+
+    Invariant: every row that stands still in the list from start to end is yielded. Each page must hold the last row of
+    the page before it (its anchor). Rows that went away before the offset pull later rows up, past the anchor: then the
+    page before is read again, until the chain closes. Rows that came in push rows down: they are met twice, which costs
+    nothing.
+    """
+
+    def __init__(
+        self,
+        ask: Ask,
+        splitter: Splitter,
+        read: OffsetPages,
+        path: str,
+        params: Params,
+        *,
+        name: str,
+        carry: bytes = b"",
+        ahead: int = IN_FLIGHT,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self._ask = ask
+        self._splitter = splitter
+        self._read = read
+        self._path = path
+        self._params = {**params, **read.order}
+        self._name = name
+        self._carry = carry
+        self._ahead = ahead
+        self._stop = stop
+        self._met: dict[tuple[str | None, ...], int] = {}
+        self._gap = 0
+        self._backs = 0
+
+    def pages(self, offset: int = 0, anchor: str | None = None) -> Iterator[tuple[Page, Position]]:
+        """The pages from `offset` on, each with where to go on after it; with nothing after the last.
+
+        Raises PageLoop where a page comes again under another offset, SourceUnavailable where rows go away faster than
+        pages can be read.
         """
-        offset, size = start.get("offset", 0), read.size
-        anchors: dict[int, str | None] = {offset: start.get("anchor")}
-        met: dict[tuple[str | None, ...], int] = {}
-        backs = 0
+        anchors = {offset: anchor}
+        size = self._read.size
         while True:
-            base: Params = {
-                **read.params,
-                **read.order,
-                **({read.since: since} if read.since and since else {}),
-            }
-            closing = _in_order(
-                (partial(self._page, read, base, at) for at in count(offset, max(1, size - 1))),
-                lambda done: min(IN_FLIGHT, max(1, done)),
-            )
-            for at, page in zip(count(offset, max(1, size - 1)), closing, strict=False):
-                keys, rows = tuple(page.keys), len(page.records)
-                if rows > 1 and met.setdefault(keys, at) != at:
-                    raise PageLoop(f"the page at offset {at} is the page at offset {met[keys]} again")
-                anchor = anchors.get(at)
-                if anchor is not None and anchor not in keys:
-                    backs += 1
-                    if backs > STEPS_BACK:
-                        raise SourceUnavailable("rows go away faster than the pages can be read")
-                    met.clear()
-                    offset = max(0, at - (size - 1))
-                    break
-                backs = 0
-                last = page.keys[-1] if rows else None
-                follows = at + max(1, rows - 1)
-                anchors[follows] = last
-                page.after = {"read": index, "offset": follows, "anchor": last}
-                # A short page ends the list, unless its length looks like a cap below the one that was documented.
-                ends = rows < size and (rows == 0 or rows % 10 != 0)
-                if ends:
-                    page.after = {"read": index + 1}
-                yield page.without(keys.index(anchor)) if anchor is not None else page
-                if ends:
-                    return
-                if rows < size:
-                    offset, size = follows, rows
-                    break
+            step = max(1, size - 1)
+            jobs = (partial(self._page, at) for at in count(offset, step))
+            with closing(_in_order(jobs, lambda done: min(self._ahead, max(1, done)))) as read_ahead:
+                for at, page in zip(count(offset, step), read_ahead, strict=False):
+                    if self._is_gap(at, page, anchors.get(at)):
+                        offset = max(0, at - step)
+                        break
+                    rows, last = len(page.records), page.keys[-1] if page.keys else None
+                    follows = at + max(1, rows - 1)
+                    anchor, anchors[follows] = anchors.get(at), last
+                    # A short page ends the list, unless its length looks like a cap below the documented one.
+                    ends = rows < size and (rows == 0 or rows % 10 != 0)
+                    rest: Position = {} if ends else {"offset": follows, "anchor": last}
+                    yield (page.without(page.keys.index(anchor)) if anchor is not None else page), rest
+                    if ends:
+                        return
+                    if rows < size:
+                        offset, size = follows, rows
+                        break
 
-    def _page(self, read: OffsetPages, base: Params, at: int, stop: threading.Event) -> Page:
-        params = {**base, "limit": read.size, "offset": at}
-        return self._splitter.page(f"{read.path}, offset {at}", read, self._ask(read.path, params, stop))
+    def _is_gap(self, at: int, page: Page, anchor: str | None) -> bool:
+        keys = tuple(page.keys)
+        if len(keys) > 1 and self._met.setdefault(keys, at) != at:
+            raise PageLoop(f"the page at offset {at} is the page at offset {self._met[keys]} again")
+        if anchor is None or anchor in keys:
+            if at > self._gap:
+                self._backs = 0
+            return False
+        self._backs += 1
+        self._gap = max(self._gap, at)
+        if self._backs > STEPS_BACK:
+            raise SourceUnavailable("rows go away faster than the pages can be read")
+        self._met.clear()
+        return True
+
+    def _page(self, at: int, stop: threading.Event) -> Page:
+        params = {**self._params, "limit": self._read.size, "offset": at}
+        answer = self._ask(self._path, params, self._stop or stop)
+        return self._splitter.page(f"{self._name}, offset {at}", self._read, answer, self._carry)
 
 
-def _in_order(jobs: Iterable[Callable[[threading.Event], T]], depth: Callable[[int], int]) -> Iterator[T]:
+def _in_order(jobs: Iterable[Callable[[threading.Event], T]], depth: Callable[[int], int]) -> Generator[T, None, None]:
     """Runs jobs in threads, `depth(done)` of them ahead, and yields their results in order.
 
     Closing the iterator tells the jobs under way to stop; those that have sent nothing yet send nothing.
