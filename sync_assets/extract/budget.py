@@ -18,6 +18,9 @@ from sync_assets.errors import RetryLater, Throttled
 HORIZON = 2.0
 """Seconds that one process may reserve ahead."""
 
+UNLIMITED_BLOCK = 10
+"""Slots taken at once where there is no limit."""
+
 MARGIN = 1.02
 """Requests leave 2 % slower than the limit: the source's clock and the network jitter decide, not ours."""
 
@@ -47,8 +50,7 @@ class Budget:
         Raises Throttled where the bucket is paused for longer than `max_wait` seconds, Stopped when `stop` is set.
         """
         waiting_since = time.monotonic()
-        rate = self._buckets[bucket].rate
-        while rate > 0:
+        while True:
             with self._lock:
                 at, back = self._next_slot(bucket)
             if at is None:
@@ -82,11 +84,12 @@ class Budget:
     def _next_slot(self, name: str) -> tuple[float | None, float]:
         slots, bucket = self._slots[name], self._buckets[name]
         now = time.monotonic()
-        gap = MARGIN / bucket.rate
+        # Without a limit the pauses that the source asks for hold all the same.
+        gap = MARGIN / bucket.rate if bucket.rate else 0.0
         while slots and slots[0] < now - 1.0:
             slots.popleft()
         if not slots:
-            block = max(1, int(bucket.rate / 5))
+            block = max(1, int(bucket.rate / 5)) if bucket.rate else UNLIMITED_BLOCK
             granted, wait = self._query(
                 "select granted, wait from sync.take(%s, %s, %s, %s, %s, %s)",
                 (self._account, name, block, gap, bucket.burst, HORIZON),

@@ -292,6 +292,8 @@ class EntitySync:
         )
         keys = unseen.keys
         fuse.check(missing=len(keys), rows=unseen.living, seen=unseen.seen)
+        if self.request.allow_deletions is not None:
+            self._note(f"up to {self.request.allow_deletions} deletions were allowed, {len(keys)} records are missing")
         if not keys:
             return
         if self.entity.one:
