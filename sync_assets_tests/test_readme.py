@@ -1,0 +1,113 @@
+"""The README is executed: its commands exist, its queries run, its column, its entity and its picture are real."""
+
+import re
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+from typer.testing import CliRunner
+
+import sync_assets.entity
+from sync_assets.cli import app
+from sync_assets.entity import Account, Entity
+from sync_assets.load.database import Database
+from sync_assets.load.migrations import FOLDER, migrate
+from sync_assets.sync import Request, connected, sync_entity
+from sync_assets_tests.company import Company
+
+PROJECT = Path(__file__).resolve().parents[1]
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+COMMANDS = [line for kind, text in BLOCKS if kind == "bash" for line in text.splitlines()]
+
+
+def blocks(kind: str) -> list[str]:
+    return [text for k, text in BLOCKS if k == kind]
+
+
+def files() -> dict[str, str]:
+    """The SQL files that the README shows, by their path under sql/, without the line that names them."""
+    found = {}
+    for text in blocks("sql"):
+        first, _, rest = text.partition("\n")
+        if first.startswith("-- file: sql/"):
+            found[first.removeprefix("-- file: sql/")] = rest
+    return found
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_exists(command: str) -> None:
+    words = command.split()
+    if words[0] == "make":
+        done = subprocess.run(["make", "--dry-run", words[1]], cwd=PROJECT, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+    elif words[0] == "sync-assets":
+        assert CliRunner().invoke(app, [words[1], "--help"]).exit_code == 0
+    else:
+        assert command == "dagster job execute -m sync_assets.definitions -j full_sync"  # run by the demo's test
+
+
+def test_every_command_of_the_terminal_is_named() -> None:
+    for name in ("demo", "up", "test", "bench", "lint"):
+        assert f"make {name}" in README
+    for name in ("doctor", "migrate", "status"):
+        assert f"sync-assets {name}" in README
+
+
+def test_every_picture_and_file_is_there() -> None:
+    for path in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README):
+        assert (PROJECT / path).is_file(), path
+
+
+def test_the_queries_of_dashboards_run(grown: Company) -> None:
+    queries = [line for text in blocks("sql") for line in text.splitlines() if line.startswith("select")]
+    assert len(queries) >= 4
+    for query in queries:
+        assert grown.query(query), query
+
+
+def test_a_column_of_ones_own_is_filled_for_rows_that_are_there(grown: Company, tmp_path: Path) -> None:
+    copytree(FOLDER, tmp_path / "sql")
+    name, text = next((n, t) for n, t in files().items() if n.startswith("local/"))
+    (tmp_path / "sql" / "local").mkdir(exist_ok=True)
+    (tmp_path / "sql" / name).write_text(text)
+    applied = apply(grown, tmp_path / "sql")
+    assert name in applied
+    assert (
+        grown.query("select count(*) from kaiten.cards where card_key is distinct from raw_json ->> 'key'")[0][0] == 0
+    )
+    assert "card_key" in {c for (c,) in grown.query("select column_name from information_schema.columns")}
+
+
+def test_the_entity_of_the_readme_is_complete(grown: Company, tmp_path: Path) -> None:
+    code = blocks("python")[0]
+    scope = dict(vars(sync_assets.entity))
+    exec(code, scope)  # noqa: S102  our own README
+    entity = scope["CATALOG_VALUES"]
+    assert isinstance(entity, Entity)
+    name, text = next((n, t) for n, t in files().items() if not n.startswith("local/"))
+    assert len(code.splitlines()) == 6, "the README tells its length"
+    assert len(text.splitlines()) - 1 == 7, "the README tells its length"
+    copytree(FOLDER, tmp_path / "sql")
+    (tmp_path / "sql" / name).write_text(text)
+    apply(grown, tmp_path / "sql")
+
+    known = grown.accounts["kaiten"]
+    account = Account(known.name, replace(known.system, entities=lambda s: (*known.entities, entity)), known.settings)
+    with connected(account, grown.settings) as connection:
+        # The product's own folder does not know the table of the README.
+        connection._preflight = "passed"
+        outcome = sync_entity(connection, entity, Request("full"))
+    truth = {r["id"]: r for r in grown.sandbox.world.truth("kaiten", "catalog_values")}
+    assert outcome.totals["created"] == len(truth) > 0
+    assert {r["id"]: r for (r,) in grown.query("select raw_json from kaiten.catalog_values")} == truth
+
+
+def apply(company: Company, folder: Path) -> list[str]:
+    database = Database(company.database_url)
+    try:
+        return [m.file for m in migrate(database, list(company.accounts.values()), folder)]
+    finally:
+        database.close()
