@@ -14,7 +14,8 @@ from psycopg2 import sql
 
 TABLES = """
 select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
- where c.relkind = 'r' and n.nspname not in ('pg_catalog', 'information_schema') order by 1, 2
+ where c.relkind = 'r' and c.relpersistence <> 't'
+   and n.nspname not in ('pg_catalog', 'information_schema') order by 1, 2
 """
 
 

@@ -16,8 +16,8 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from sync_assets.entity import Account
-from sync_assets.errors import MigrationMismatch, NotMigrated
-from sync_assets.load.database import Database
+from sync_assets.errors import MigrationMismatch, NotMigrated, SyncError
+from sync_assets.load.database import BadValue, Database
 
 FOLDER = Path(__file__).resolve().parents[2] / "sql"
 
@@ -78,8 +78,18 @@ def migrate(database: Database, accounts: Sequence[Account], folder: Path = FOLD
     database.transaction(_prepare)
     missing = pending(database, accounts, folder)
     for migration in wanted:
-        if migration in missing:
+        if migration not in missing:
+            continue
+        try:
             database.transaction(partial(_apply, migration=migration))
+        except BadValue as e:
+            raise SyncError(
+                f"a record that is stored does not fit ({e.sqlstate})",
+                file=f"sql/{migration.file}",
+                next_step="derive columns with the sync.to_* casts, which answer NULL",
+            ) from None
+        except SyncError as e:
+            raise e.at(file=f"sql/{migration.file}") from None
     return missing
 
 
