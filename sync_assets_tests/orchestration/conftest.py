@@ -1,0 +1,116 @@
+"""The product's definitions over one company, run in process; the canary reads Dagster's event log afterwards."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._serdes import serialize_value
+
+from sync_assets.definitions import build_definitions
+from sync_assets.orchestration.report import REPORT, evaluated_checks
+from sync_assets.tables import CheckRow
+from sync_assets_tests.canary import Canary
+from sync_assets_tests.company import Company
+
+QUIET = {"python_logs": {"python_log_level": "INFO"}}
+
+
+@dataclass
+class Run:
+    """What became of one run, in the words of the tests."""
+
+    result: dg.ExecuteInProcessResult
+    instance: dg.DagsterInstance
+
+    @property
+    def green(self) -> bool:
+        return self.result.success
+
+    def steps(self, kind: dg.DagsterEventType) -> list[str]:
+        return [str(e.step_key) for e in self.result.all_events if e.event_type == kind]
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """What each failed step said."""
+        events = self.result.filter_events(lambda e: e.event_type == dg.DagsterEventType.STEP_FAILURE)
+        return {str(e.step_key): str(e.step_failure_data.user_failure_data.description) for e in events}  # type: ignore[union-attr]
+
+    @property
+    def last_step(self) -> str:
+        return self.steps(dg.DagsterEventType.STEP_START)[-1]
+
+    @property
+    def synced(self) -> set[str]:
+        return {m.asset_key.to_user_string() for m in self._materializations()}
+
+    def metadata(self, asset: str) -> dict[str, Any]:
+        found = [m for m in self._materializations() if m.asset_key.to_user_string() == asset]
+        return {name: value.value for name, value in found[-1].metadata.items()}
+
+    @property
+    def checks(self) -> list[CheckRow]:
+        return evaluated_checks(self.instance, self.result.run_id)
+
+    def red(self) -> dict[str, str]:
+        """The checks that did not pass: asset and name -> severity."""
+        return {f"{c.asset} {c.name}": c.severity for c in self.checks if not c.passed}
+
+    def _materializations(self) -> list[dg.AssetMaterialization]:
+        events = self.result.get_asset_materialization_events()
+        return [e.materialization for e in events if e.materialization.asset_key != REPORT]
+
+
+@dataclass
+class Installation:
+    company: Company
+    instance: dg.DagsterInstance
+
+    def definitions(self) -> dg.Definitions:
+        return build_definitions(self.company.env)
+
+    def run(self, job: str = "kaiten_full_sync", assets: Sequence[str] = (), **sync: Any) -> Run:
+        """Runs a job; `assets` as selected in the UI, `sync` as written into its Launchpad."""
+        config = {"resources": {"sync": {"config": sync}}} if sync else None
+        selection = [dg.AssetKey.from_user_string(a) for a in assets] or None
+        result = (
+            self.definitions()
+            .resolve_job_def(job)
+            .execute_in_process(
+                run_config=config, instance=self.instance, asset_selection=selection, raise_on_error=False
+            )
+        )
+        return Run(result, self.instance)
+
+
+@pytest.fixture
+def make_installation(
+    make_company: Callable[..., Company], canary: Canary, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Installation]]:
+    """make_installation(**like make_company): the environment of this process becomes the company's."""
+    with ExitStack() as ends:
+
+        def make(*arguments: Any, **env: Any) -> Installation:
+            company = make_company(*arguments, **env)
+            monkeypatch.setenv("SYNC_ASSETS_ENV_FILE", "/dev/null")
+            for name, value in company.env.items():
+                monkeypatch.setenv(name, value)
+            instance = ends.enter_context(dg.DagsterInstance.ephemeral(settings=QUIET))
+            ends.callback(_listen, canary, instance)
+            return Installation(company, instance)
+
+        yield make
+
+
+@pytest.fixture
+def installation(make_installation: Callable[..., Installation]) -> Installation:
+    return make_installation()
+
+
+def _listen(canary: Canary, instance: dg.DagsterInstance) -> None:
+    for run in instance.get_runs():
+        canary.check("Dagster's run", serialize_value(run))
+        for entry in instance.all_logs(run.run_id):
+            canary.check("Dagster's event log", serialize_value(entry))
