@@ -36,6 +36,7 @@ from sync_assets.errors import (
     WrongShape,
 )
 from sync_assets.extract.budget import Budget
+from sync_assets.extract.deadline import Transport, within
 
 MAX_BODY = 256 * 1024 * 1024
 """Bytes of one answer after decompression; a 10,000-task answer of Worksection is below 40 MB."""
@@ -141,7 +142,9 @@ class Door:
             follow_redirects=False,
             trust_env=not loopback,
             timeout=httpx.Timeout(deadline, connect=10.0),
-            limits=httpx.Limits(max_connections=16, max_keepalive_connections=16),
+            transport=Transport(
+                trust_env=not loopback, limits=httpx.Limits(max_connections=16, max_keepalive_connections=16)
+            ),
         )
 
     def close(self) -> None:
@@ -192,16 +195,16 @@ class Door:
         out = self.api.outgoing(path, params)
         with self._count:
             self.requests += 1
-        started = time.monotonic()
         try:
-            with self._client.stream(out.method, out.url, headers=out.headers, content=out.content) as response:
+            with (
+                within(self._deadline),
+                self._client.stream(out.method, out.url, headers=out.headers, content=out.content) as response,
+            ):
                 parts, size = [], 0
                 for part in response.iter_bytes():
                     size += len(part)
                     if size > MAX_BODY:
                         raise WrongShape(f"the answer is larger than {MAX_BODY >> 20} MB")
-                    if time.monotonic() - started > self._deadline:
-                        raise SourceUnavailable(f"no whole answer within {self._deadline:g} s ({size} bytes came)")
                     parts.append(part)
                 self._watch_clock(response.headers)
                 return Answer(response.status_code, response.headers, b"".join(parts), seen)
@@ -275,5 +278,5 @@ def _ours(error: httpx.HTTPError, deadline: float) -> SyncError:
             return UntrustedServer()
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, httpx.TimeoutException):
-        return SourceUnavailable(f"no answer within {deadline:g} s ({type(error).__name__})")
+        return SourceUnavailable(f"no whole answer within {deadline:g} s ({type(error).__name__})")
     return SourceUnavailable(f"the connection failed ({type(error).__name__})")

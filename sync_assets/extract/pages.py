@@ -83,7 +83,10 @@ class Splitter:
 
     def page(self, name: str, read: Whole | ById, answer: Answer, carry: bytes = b"") -> Page:
         """Raises WrongShape where the list of records is not where the API has it."""
-        records, suspect = self._split(answer.body, single=isinstance(read, ById))
+        try:
+            records, suspect = self._split(answer.body, single=isinstance(read, ById))
+        except WrongShape as e:
+            raise e.at(page=name) from None
         if carry:
             records = [_carried(r, carry) for r in records]
         return Page(name, read, answer.seen, records, [self._key(r) for r in records], suspect)
