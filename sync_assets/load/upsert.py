@@ -20,17 +20,19 @@ from sync_assets.entity import ById, Whole
 from sync_assets.extract.pages import Page
 from sync_assets.load.target import Target
 
+# Documents lie in the row itself where they fit its page, and uncompressed beside it where they do not.
 STAGE = """
 create temp table if not exists sync_stage (
   ord integer, key text, doc text, hash bytea, seen bigint, shape text, omits text[], adds text[]
-) on commit delete rows
+) with (toast_tuple_target = 8160) on commit delete rows
 """
 EXTERNAL = "alter table sync_stage alter column doc set storage external"
 
-# Rows are locked in key order first, so that two of our own writers cannot wait for each other in a ring.
+# Rows are locked in key order first, so that two of our own writers cannot wait for each other in a ring. The limit is
+# no limit: it tells the planner how many rows are staged, who would guess 20,000 and read the whole target for a few.
 LOCK = """
 select 1 from {table} t
-  join sync_stage s on {same_key}
+  join (select * from sync_stage limit %(staged)s) s on {same_key}
  order by {keys} for update of t
 """
 
@@ -41,7 +43,7 @@ with incoming as materialized (
               else coalesce((select jsonb_object_agg(o, t.raw_json -> o)
                                from unnest(s.omits) o where t.raw_json ? o), '{{}}')
          end || (s.doc::jsonb - s.adds) as doc
-    from sync_stage s left join {table} t on {same_key}
+    from (select * from sync_stage limit %(staged)s) s left join {table} t on {same_key}
 ), judged as (
   select *, held is not null and held - %(volatile)s::text[] = doc - %(volatile)s::text[] as same from incoming
 ), renewed as (
@@ -197,7 +199,8 @@ def open_stage(cursor: Cursor) -> None:
 def decide(cursor: Cursor, target: Target, sync_id: int, staged: int) -> Counts:
     """Loads the staging table into the target. Rows that are neither written nor the same are stale."""
     same_key = target.same_key("t", target.parts("s.key"))
-    cursor.execute(sql.SQL(LOCK).format(table=target.table, same_key=same_key, keys=target.key_columns("t")))
+    given = {"sync_id": sync_id, "staged": staged, "volatile": list(target.entity.volatile)}
+    cursor.execute(sql.SQL(LOCK).format(table=target.table, same_key=same_key, keys=target.key_columns("t")), given)
     cursor.execute(
         sql.SQL(DECIDE).format(
             table=target.table,
@@ -206,7 +209,7 @@ def decide(cursor: Cursor, target: Target, sync_id: int, staged: int) -> Counts:
             key_columns=target.key_columns(),
             key_text=target.key_text("t"),
         ),
-        {"sync_id": sync_id, "volatile": list(target.entity.volatile)},
+        given,
     )
     row = cursor.fetchone()
     assert row is not None  # noqa: S101  an aggregate without GROUP BY has one row
