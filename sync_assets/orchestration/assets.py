@@ -35,7 +35,7 @@ def _asset(account: Account, entity: Entity, settings: SyncSettings) -> dg.Asset
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=settings.sync_fresh_hours)),
     )
     def entity_asset(context: dg.AssetExecutionContext, sync: Sync) -> dg.MaterializeResult[RecordStream]:
-        stream = RecordStream(sync.connection(account), entity, sync.request(context.run_id))
+        stream = RecordStream(sync.connection(account), entity, sync.request(context.run.run_id))
         return dg.MaterializeResult(value=stream)
 
     return entity_asset

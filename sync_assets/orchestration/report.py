@@ -23,16 +23,16 @@ REPORT = dg.AssetKey(["sync", "report"])
     op_tags={"dagster/priority": "-1000"},
 )
 def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-    checks = evaluated_checks(context.instance, context.run_id)
+    checks = evaluated_checks(context.instance, context.run.run_id)
     url = sync_settings().database_url
     metadata: dict[str, int] = {}
     if url is not None:
         database = Database(url.get_secret_value(), name="sync_assets report")
         try:
-            rows = run_rows(database, context.run_id)
+            rows = run_rows(database, context.run.run_id)
             terminal = console()
             if rows:
-                terminal.print(run_table(f"{context.job_name}, run {context.run_id[:8]}", rows))
+                terminal.print(run_table(f"{context.job_name}, run {context.run.run_id[:8]}", rows))
             terminal.print(check_table(checks))
             metadata = {
                 n: sum(int(r[n]) for r in rows) for n in ("fetched", "created", "updated", "deleted", "rejected")
