@@ -24,7 +24,12 @@ from sync_assets.errors import DatabaseRefused, DatabaseUnavailable, NotMigrated
 T = TypeVar("T")
 Query = str | Composable
 
-IN_THE_WAY = {errorcodes.DEADLOCK_DETECTED, errorcodes.SERIALIZATION_FAILURE, errorcodes.LOCK_NOT_AVAILABLE}
+IN_THE_WAY = {
+    errorcodes.DEADLOCK_DETECTED,
+    errorcodes.SERIALIZATION_FAILURE,
+    errorcodes.LOCK_NOT_AVAILABLE,
+    errorcodes.UNIQUE_VIOLATION,  # two processes that both create what is missing
+}
 REFUSED = {
     errorcodes.DISK_FULL: "the disk is full",
     errorcodes.READ_ONLY_SQL_TRANSACTION: "it is read-only",
@@ -52,14 +57,14 @@ class BadValue(Exception):
 
 
 class Database:
-    """A libpq URL, connected at the first use. `query` and `rows` may be called from any thread."""
+    """A libpq URL, connected at the first use. Safe to use from several threads: one transaction at a time."""
 
     def __init__(self, url: str, *, wait: float = 60.0, name: str = "sync_assets") -> None:
         self.url = plain_url(url)
         self._wait = wait
         self._name = name
         self._connection: Connection | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def close(self) -> None:
         if self._connection is not None:
@@ -72,12 +77,15 @@ class Database:
         Raises BadValue for a value that cannot be stored, DatabaseUnavailable when Postgres stays away or other
         transactions stay in the way, DatabaseRefused and NotMigrated for what an operator must mend.
         """
+        with self._lock:
+            return self._transaction(work)
+
+    def _transaction(self, work: Callable[[Cursor], T]) -> T:
         deadline = time.monotonic() + self._wait
         in_the_way = 0
         while True:
             try:
-                connection = self._connected()
-                with connection, connection.cursor() as cursor:
+                with self._connected() as connection, connection.cursor() as cursor:
                     return work(cursor)
             except psycopg2.Error as e:
                 state = e.pgcode or ""
@@ -94,17 +102,15 @@ class Database:
                     raise _ours(e, lost=lost) from None
 
     def query(self, sql: Query, parameters: Sequence[Any] = ()) -> tuple[Any, ...]:
-        """One statement in a transaction of its own; its first row. Safe to call from several threads."""
-        with self._lock:
-            return self.transaction(lambda cursor: _first(cursor, sql, parameters))
+        """One statement in a transaction of its own; its first row."""
+        return self.transaction(lambda cursor: _first(cursor, sql, parameters))
 
     def rows(self, sql: Query, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         def work(cursor: Cursor) -> list[tuple[Any, ...]]:
             cursor.execute(sql, parameters)
             return cursor.fetchall()
 
-        with self._lock:
-            return self.transaction(work)
+        return self.transaction(work)
 
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
