@@ -68,7 +68,7 @@ def environment(sandbox: Sandbox, database_url: str, **more: str) -> dict[str, s
 @dataclass
 class Company:
     sandbox: Sandbox
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
     worlds: dict[str, Sandbox] = field(default_factory=dict)  # accounts that are not of `sandbox`
     settings: SyncSettings = field(init=False)
     accounts: dict[str, Account] = field(init=False)

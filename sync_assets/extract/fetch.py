@@ -15,6 +15,7 @@ from contextlib import closing
 from functools import partial
 from itertools import count
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from sync_assets.entity import ById, Each, OffsetPages, Params, Requested, Whole
 from sync_assets.errors import PageLoop, SourceUnavailable, SyncError
@@ -58,7 +59,7 @@ class Fetch:
         def look(key: str, stop: threading.Event) -> tuple[str, Page | SyncError]:
             params = {n: str(v).replace("{key}", key) for n, v in one.params.items()}
             try:
-                answer = self._ask(one.path.replace("{key}", key), params, stop)
+                answer = self._ask(one.path.replace("{key}", quote(key, safe="")), params, stop)
                 return key, self._splitter.page(f"{one.path}, key {key}", one, answer)
             except SyncError as e:
                 return key, e

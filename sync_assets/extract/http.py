@@ -14,7 +14,7 @@ import re
 import ssl
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 from urllib.parse import quote, urlsplit
@@ -168,9 +168,9 @@ class Door:
             seen = self.budget.take(bucket, stop=stop, max_wait=self._max_wait)
             try:
                 answer = self._once(path, params, seen)
-                if by_key and (evidence := self.api.gone(answer)):
-                    raise RecordGone(evidence)
-                self.api.check(answer)
+                if by_key and self.api.gone(answer):
+                    raise RecordGone(self.api.gone(self._masked(answer)) or "")
+                self._check(answer)
                 _must_be_json(answer)
                 return answer
             except Pause as e:
@@ -190,6 +190,17 @@ class Door:
                 self._refused = e.at(**where) if isinstance(e, BadCredentials) else None
                 raise e.at(**where) from None
         raise error from None
+
+    def _check(self, answer: Answer) -> None:
+        try:
+            self.api.check(answer)
+        except SyncError:
+            self.api.check(self._masked(answer))
+            raise
+
+    def _masked(self, answer: Answer) -> Answer:
+        """For words that go into errors: a source may repeat our secrets in its refusal."""
+        return replace(answer, body=self._mask(answer.body.decode("utf-8", "replace")).encode())
 
     def _once(self, path: str, params: Params, seen: int) -> Answer:
         out = self.api.outgoing(path, params)

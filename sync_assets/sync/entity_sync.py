@@ -282,7 +282,10 @@ class EntitySync:
         return gone
 
     def _by_id(self, keys: Sequence[str]) -> None:
-        self.outcome.gone = self._look(keys)
+        spelled = {key: self.target.canonical(key) for key in keys}
+        strange = (key for key, spelling in spelled.items() if spelling is None)
+        self.outcome.unreachable = dict.fromkeys(strange, f"it cannot be a key of {self.entity.name}")
+        self.outcome.gone = self._look([spelling for spelling in spelled.values() if spelling is not None])
         self._bury(self.outcome.gone)
 
     def _delete_unseen(self) -> None:
