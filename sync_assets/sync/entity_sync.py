@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -160,19 +161,29 @@ class EntitySync:
     # Loading
 
     def _load(self, pages: Iterator[Page]) -> None:
+        """Commits in order, one at a time, in a thread of its own: the next pages are read meanwhile."""
         held: list[Page] = []
-        try:
-            for page in pages:
-                held.append(page)
-                if sum(len(p.records) for p in held) >= self.connection.settings.sync_batch_size:
-                    self._commit(held)
-                    held = []
-        except RetryLater:
-            if held:
-                self._commit(held)
-            raise
-        if held:
-            self._commit(held)
+        with ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
+            commit: Future[None] | None = None
+
+            def hand_over() -> None:
+                nonlocal held, commit
+                if commit:
+                    commit.result()
+                commit = writer.submit(self._commit, held) if held else None
+                held = []
+
+            try:
+                for page in pages:
+                    held.append(page)
+                    if sum(len(p.records) for p in held) >= self.connection.settings.sync_batch_size:
+                        hand_over()
+            except RetryLater:
+                hand_over()
+                hand_over()
+                raise
+            hand_over()
+            hand_over()
 
     def _commit(self, pages: list[Page]) -> None:
         crash.point("after read")
