@@ -35,8 +35,12 @@ class Run:
     @property
     def failures(self) -> dict[str, str]:
         """What each failed step said."""
-        events = self.result.filter_events(lambda e: e.event_type == dg.DagsterEventType.STEP_FAILURE)
-        return {str(e.step_key): str(e.step_failure_data.user_failure_data.description) for e in events}  # type: ignore[union-attr]
+        found = {}
+        for event in self.result.filter_events(lambda e: e.event_type == dg.DagsterEventType.STEP_FAILURE):
+            data = event.step_failure_data
+            told = data.user_failure_data.description if data.user_failure_data else None
+            found[str(event.step_key)] = told or str(data.error)
+        return found
 
     @property
     def last_step(self) -> str:

@@ -1,0 +1,164 @@
+"""Runs in process: what a materialization tells, what the Launchpad asks for, and what a run without faults leaves."""
+
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from sync_assets.check import CHECKS
+from sync_assets.orchestration.report import REPORT
+from sync_assets_tests.contract.declared import DECLARED
+from sync_assets_tests.orchestration.conftest import Installation
+
+COUNTS = ("created", "updated", "unchanged", "stale", "repeated", "rejected")
+
+
+def table_columns(installation: Installation, table: str) -> dict[str, str]:
+    return dict(
+        installation.company.query(
+            "select attname, format_type(atttypid, atttypmod) from pg_attribute"
+            " where attrelid = %s::regclass and attnum > 0 and not attisdropped",
+            (table,),
+        )
+    )
+
+
+def test_full_sync_reads_everything_checks_it_and_reports_last(installation: Installation) -> None:
+    company = installation.company
+    run = installation.run("full_sync")
+    assert run.green and run.last_step == "sync__report"
+    assert run.synced == {f"{a.name}/{e.name}" for a, e in DECLARED}
+    assert len(run.checks) == len(DECLARED) * len(CHECKS) and run.red() == {}
+    for account in company.accounts:
+        company.assert_world_equals_postgres(account)
+    company.assert_ledger_adds_up()
+    assert company.query("select * from sync.missing_parents") == []
+    for account, entity in DECLARED:
+        told = run.metadata(f"{account.name}/{entity.name}")
+        table = f"{account.name}.{entity.name}"
+        assert told["dagster/row_count"] == company.count(entity.name, account.name)
+        assert told["dagster/table_name"] == table
+        assert {c.name: c.type for c in told["dagster/column_schema"].columns} == table_columns(installation, table)
+        assert told["fetched"] == sum(told[name] for name in COUNTS) and told["created"] == told["fetched"] > 0
+        assert told["kind"] == "full" and told["deleted"] == 0 and isinstance(told["waiting_links"], int)
+        assert isinstance(told["seconds"], float) and isinstance(told["records_per_second"], float)
+    cards = run.metadata("kaiten/cards")["dagster/column_schema"].columns
+    (key,) = (c for c in cards if c.constraints.unique)
+    assert key.name == "id" and not key.constraints.nullable
+    assert next(c for c in cards if c.name == "state").description == "1 queued, 2 in progress, 3 done"
+    run_ids = {r for (r,) in company.query("select distinct run_id from sync.logs")}
+    assert run_ids == {run.result.run_id}
+    (reported,) = (
+        e.materialization
+        for e in run.result.get_asset_materialization_events()
+        if e.materialization.asset_key == REPORT
+    )
+    assert reported.metadata["created"].value == sum(company.count(e.name, a.name) for a, e in DECLARED)
+
+    # Then what changed, and then nothing.
+    company.sandbox.world.advance(5)
+    for wrote in (True, False):
+        run = installation.run("incremental_sync")
+        assert run.green
+        written = sum(run.metadata(a)[n] for a in run.synced for n in ("created", "updated", "deleted"))
+        assert (written > 0) is wrote
+        assert run.metadata("kaiten/cards")["kind"] == "incremental"
+        assert run.metadata("kaiten/cards")["fetched"] < company.count("cards")
+    company.assert_world_equals_postgres("worksection")
+    assert company.truth("cards").keys() <= company.raw("cards").keys(), "cards that are gone are for a full sync"
+
+    # The whole table, and nothing is asked of the sources.
+    asked = len(company.sandbox.requests)
+    run = installation.run("integrity_checks")
+    assert run.green and run.last_step == "sync__report" and run.synced == set()
+    assert len(run.checks) == len(DECLARED) * len(CHECKS)
+    assert len(company.sandbox.requests) == asked
+
+
+def test_the_launchpad_takes_mode_ids_since_and_a_released_fuse(installation: Installation) -> None:
+    company = installation.company
+    assert installation.run(assets=["kaiten/cards"], mode="full").green
+    before = len(company.sandbox.requests)
+    cards = [str(key) for key in sorted(company.raw("cards"))[:2]]
+
+    run = installation.run("incremental_sync", assets=["kaiten/cards"], ids=cards)
+    assert run.synced == {"kaiten/cards"}
+    asked = [r.path for r in company.sandbox.requests[before:]]
+    assert [p for p in asked if "/cards" in p] == [f"/api/latest/cards/{key}" for key in cards]
+    assert run.metadata("kaiten/cards")["kind"] == "selective" and run.metadata("kaiten/cards")["fetched"] == 2
+
+    before = len(company.sandbox.requests)
+    run = installation.run(assets=["kaiten/cards"], since="2099-01-01T00:00:00Z")
+    assert run.metadata("kaiten/cards")["fetched"] == 0 and run.metadata("kaiten/cards")["kind"] == "selective"
+    (query,) = (r.query for r in company.sandbox.requests[before:] if r.path.endswith("/cards"))
+    assert query["updated_after"].startswith("2099-01-01T00:00:00")
+
+    run = installation.run(assets=["kaiten/cards"], since="yesterday")
+    assert not run.green and run.synced == set()
+    assert "since is no time with a zone" in str(run.failures) and "2026-11-01T00:00:00Z" in str(run.failures)
+
+    run = installation.run(assets=["kaiten/tags"], ids=["1"])
+    assert not run.green and "tags cannot be read by id" in run.failures["kaiten__tags"]
+
+    assert installation.run(assets=["kaiten/users"]).green
+    company.sandbox.faults.set("A14", system="kaiten", path="/users$", forget=1.0)
+    run = installation.run(assets=["kaiten/users"], mode="full")
+    users = company.count("users")
+    assert not run.green and f"allow_deletions: {users}" in run.failures["kaiten__users"]
+    run = installation.run(assets=["kaiten/users"], mode="full", allow_deletions=users)
+    assert run.metadata("kaiten/users")["deleted"] == users and company.count("users") == 0
+    assert run.red() == {"kaiten/users volume": "ERROR"}
+    assert run.green, "the report, which makes a run red, is not among the selected assets"
+
+
+@pytest.mark.parametrize("config", [{"mode": "everything"}, {"since": 5}, {"identifiers": ["1"]}])
+def test_the_launchpad_refuses_what_it_does_not_know(installation: Installation, config: dict[str, Any]) -> None:
+    with pytest.raises(dg.DagsterInvalidConfigError):
+        installation.run(assets=["kaiten/tags"], **config)
+
+
+def test_a_downstream_asset_gets_a_dataframe_of_the_columns_it_names(
+    installation: Installation,
+) -> None:
+    company = installation.company
+    company.synced("full", "kaiten", "tags")
+
+    def seen(tags: Any) -> dg.MaterializeResult[None]:
+        pairs = {str(i): n for i, n in zip(tags["id"], tags["name"], strict=True)}
+        return dg.MaterializeResult(metadata={"columns": list(tags.columns), "names": dg.MetadataValue.json(pairs)})
+
+    tags = dg.AssetKey(["kaiten", "tags"])
+    narrow = dg.asset(name="narrow", ins={"tags": dg.AssetIn(tags, metadata={"columns": ["id", "name"]})})(seen)
+    wide = dg.asset(name="wide", ins={"tags": dg.AssetIn(tags)})(seen)
+    both = dg.Definitions.merge(installation.definitions(), dg.Definitions(assets=[narrow, wide]))
+    result = both.resolve_implicit_global_asset_job_def().execute_in_process(
+        asset_selection=[narrow.key, wide.key], instance=installation.instance
+    )
+    told = {
+        m.asset_key.path[-1]: {name: value.value for name, value in m.metadata.items()}
+        for m in (e.materialization for e in result.get_asset_materialization_events())
+    }
+    assert told["narrow"]["columns"] == ["id", "name"]
+    assert set(told["wide"]["columns"]) == set(table_columns(installation, "kaiten.tags"))
+    names = {str(key): tag["name"] for key, tag in company.raw("tags").items()}
+    assert names and told["narrow"]["names"] == told["wide"]["names"] == names
+
+
+def test_two_accounts_run_side_by_side_into_tables_of_their_own(
+    make_installation: Callable[..., Installation], make_sandbox: Callable[..., Any]
+) -> None:
+    emea = make_sandbox(seed=2, cards=20)
+    installation = make_installation(
+        KAITEN_EMEA_API_URL=emea.kaiten_url,
+        KAITEN_EMEA_API_TOKEN=emea.kaiten_token,
+        KAITEN_EMEA_RATE="0",
+        **dict.fromkeys(("WORKSECTION_DOMAIN", "WORKSECTION_HASH", "WORKSECTION_SYNC_TAG", "WORKSECTION_RATE")),
+    )
+    installation.company.migrate()
+    installation.company.worlds["kaiten_emea"] = emea
+    run = installation.run("full_sync")
+    assert run.green and {a.partition("/")[0] for a in run.synced} == {"kaiten", "kaiten_emea"}
+    for account in ("kaiten", "kaiten_emea"):
+        installation.company.assert_world_equals_postgres(account)
+    assert run.metadata("kaiten_emea/cards")["dagster/table_name"] == "kaiten_emea.cards"
