@@ -161,7 +161,9 @@ def safe_url(value: str, *, setting: str) -> str:
     try:
         private = not ipaddress.ip_address(host).is_global
     except ValueError:
-        private = "." not in host or host.endswith((".local", ".internal", ".localhost"))
+        # A last part that is a number makes an address of the whole: 127.1, 0x7f.1
+        number = re.fullmatch(r"\d+|0x[0-9a-f]*", host.rpartition(".")[2])
+        private = "." not in host or bool(number) or host.endswith((".local", ".internal", ".localhost"))
     if private or url.username or url.password:
         raise UnsafeSetting(
             f"{setting} names a private host or carries a password",

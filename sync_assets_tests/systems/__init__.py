@@ -1,0 +1,1 @@
+"""The dialects of the systems: what only one of them does."""

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
-from pydantic import SecretStr, field_validator, model_validator
+from pydantic import SecretStr, field_validator
 
 from sync_assets.entity import Params
 from sync_assets.errors import (
@@ -55,17 +55,22 @@ class WorksectionSettings(AccountSettings):
     @classmethod
     def _address(cls, value: str) -> str:
         url = safe_url(value if "://" in value else f"https://{value}", setting="WORKSECTION_DOMAIN")
-        if urlsplit(url).hostname not in ("127.0.0.1", "localhost") and ".worksection." not in url:
+        host = urlsplit(url).hostname or ""
+        if host not in ("127.0.0.1", "localhost") and ".worksection." not in host:
             raise MissingSetting(
                 "WORKSECTION_DOMAIN names no Worksection account",
                 next_step="set it to company.worksection.com",
             )
         return url
 
-    @model_validator(mode="after")
-    def _pattern(self) -> WorksectionSettings:
-        re.compile(self.stage_pattern)
-        return self
+    @field_validator("stage_pattern")
+    @classmethod
+    def _pattern(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as e:
+            raise ValueError(f"no regular expression: {e.msg}") from None
+        return value
 
     def options(self) -> dict[str, Any]:
         return {

@@ -58,7 +58,11 @@ def changed_tasks(ask: Callable[[str, Params], bytes], since: datetime, now: dat
         return f"the last sync is {age.days} days ago and events reach back 30: all tasks were read"
     minutes = max(1, math.ceil(age.total_seconds() / 60))
     period = (
-        f"{minutes}m" if minutes <= 360 else f"{math.ceil(minutes / 60)}h" if minutes <= 72 * 60 else f"{age.days + 1}d"
+        f"{minutes}m"
+        if minutes <= 360
+        else f"{math.ceil(minutes / 60)}h"
+        if minutes <= 72 * 60
+        else f"{math.ceil(age / timedelta(days=1))}d"
     )
     events = msgspec.json.decode(ask("get_events", {"period": period}), type=_Events).data
     events = [e for e in events if e.object.type in ("task", "project")]

@@ -1,0 +1,125 @@
+"""The environment becomes typed settings; what is missing or unsafe is named together with the next step."""
+
+from pathlib import Path
+
+import pytest
+
+from sync_assets.errors import MissingSetting, SyncError, UnsafeSetting
+from sync_assets.settings import connected_accounts, environment, former_names, safe_url, sync_settings
+from sync_assets.systems import SYSTEMS
+
+KAITEN = {"KAITEN_API_URL": "https://example.kaiten.ru/api/latest", "KAITEN_API_TOKEN": "canary-kaiten"}
+WORKSECTION = {"WORKSECTION_DOMAIN": "example.worksection.com", "WORKSECTION_HASH": "canary-worksection"}
+
+
+def accounts(env: dict[str, str]) -> dict[str, object]:
+    return {a.name: a.settings for a in connected_accounts(SYSTEMS, env)[0]}
+
+
+def test_an_empty_environment_connects_nothing_and_says_what_to_set() -> None:
+    connected, left_out = connected_accounts(SYSTEMS, {})
+    assert connected == []
+    assert left_out == [
+        "Kaiten is left out: KAITEN_API_URL and KAITEN_API_TOKEN not set",
+        "Worksection is left out: WORKSECTION_DOMAIN and WORKSECTION_HASH not set",
+    ]
+
+
+def test_a_second_account_is_found_by_the_label_in_its_variables() -> None:
+    emea = {name.replace("KAITEN_", "KAITEN_EMEA_"): value for name, value in KAITEN.items()}
+    assert sorted(accounts({**KAITEN, **emea, **WORKSECTION})) == ["kaiten", "kaiten_emea", "worksection"]
+    assert sorted(accounts(emea)) == ["kaiten_emea"]
+
+
+@pytest.mark.parametrize("missing", ["KAITEN_API_URL", "KAITEN_API_TOKEN"])
+def test_half_an_account_is_an_error_that_names_the_other_half(missing: str) -> None:
+    env = {name: value for name, value in KAITEN.items() if name != missing}
+    with pytest.raises(MissingSetting) as told:
+        connected_accounts(SYSTEMS, env)
+    assert f"Kaiten is half set: {missing} missing" in str(told.value)
+    assert f"Next: set {missing}" in str(told.value)
+    assert "canary" not in str(told.value)
+
+
+def test_a_former_name_is_pointed_out() -> None:
+    _, left_out = connected_accounts(SYSTEMS, {"WS_API_KEY": "k", "WS_DOMAIN": "d"})
+    assert "WS_API_KEY is the former name of WORKSECTION_HASH" in left_out[1]
+    assert former_names({"WS_API_KEY": "k", "SUPABASE_KEY": "s"}) == [
+        "WS_API_KEY is the former name of WORKSECTION_HASH: rename it",
+        "SUPABASE_KEY is not used: set DATABASE_URL to the Postgres connection string of the Supabase project",
+    ]
+    assert former_names({"WS_API_KEY": "k", "WORKSECTION_HASH": "k"}) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"KAITEN_RATE": "fast"}, "KAITEN_RATE"),
+        ({"WORKSECTION_MAPPING": "both"}, "WORKSECTION_MAPPING"),
+        ({"WORKSECTION_STAGE_PATTERN": "stage("}, "WORKSECTION_STAGE_PATTERN"),
+        ({"WORKSECTION_AUTH": "none"}, "WORKSECTION_AUTH"),
+    ],
+)
+def test_a_value_that_is_not_valid_is_named_without_being_shown(change: dict[str, str], says: str) -> None:
+    with pytest.raises(MissingSetting) as told:
+        connected_accounts(SYSTEMS, {**KAITEN, **WORKSECTION, **change})
+    assert says in str(told.value)
+
+
+def test_a_number_that_is_none_is_named() -> None:
+    with pytest.raises(MissingSetting, match="SYNC_BATCH_SIZE"):
+        sync_settings({"SYNC_BATCH_SIZE": "many"})
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("https://example.kaiten.ru", "https://example.kaiten.ru/api/latest"),
+        ("https://example.kaiten.ru/", "https://example.kaiten.ru/api/latest"),
+        ("https://example.kaiten.ru/api/v1/", "https://example.kaiten.ru/api/v1"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080/api/latest"),
+    ],
+)
+def test_the_address_of_kaiten_may_leave_the_path_out(given: str, address: str) -> None:
+    (settings,) = accounts({**KAITEN, "KAITEN_API_URL": given}).values()
+    assert settings.api_url == address  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("given", ["example.worksection.com", "https://example.worksection.com/"])
+def test_the_domain_of_worksection_may_leave_the_scheme_out(given: str) -> None:
+    (settings,) = accounts({**WORKSECTION, "WORKSECTION_DOMAIN": given}).values()
+    assert settings.domain == "https://example.worksection.com"  # type: ignore[attr-defined]
+
+
+def test_another_host_is_no_worksection_account() -> None:
+    with pytest.raises(SyncError, match="names no Worksection account"):
+        connected_accounts(SYSTEMS, {**WORKSECTION, "WORKSECTION_DOMAIN": "example.com"})
+
+
+def test_the_worksection_mark_must_be_in_the_host() -> None:
+    with pytest.raises(SyncError):
+        connected_accounts(SYSTEMS, {**WORKSECTION, "WORKSECTION_DOMAIN": "evil.test/.worksection."})
+
+
+@pytest.mark.parametrize("url", ["https://127.1", "https://0x7f.1", "https://2130706433", "https://[::ffff:10.0.0.1]"])
+def test_a_private_host_in_disguise_is_refused(url: str) -> None:
+    with pytest.raises(UnsafeSetting):
+        safe_url(url, setting="KAITEN_API_URL")
+
+
+def test_secrets_print_masked() -> None:
+    connected, _ = connected_accounts(SYSTEMS, {**KAITEN, **WORKSECTION})
+    assert "canary" not in repr(connected) + str(connected)
+    assert "canary" not in repr([a.options for a in connected])
+
+
+def test_the_environment_wins_over_the_file_and_empty_means_not_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("KAITEN_API_URL=https://file.kaiten.ru\nKAITEN_API_TOKEN=from-file\nKAITEN_RATE=\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SYNC_ASSETS_ENV_FILE", raising=False)
+    monkeypatch.setenv("KAITEN_API_URL", "https://process.kaiten.ru")
+    found = environment()
+    assert (found["KAITEN_API_URL"], found["KAITEN_API_TOKEN"]) == ("https://process.kaiten.ru", "from-file")
+    assert "KAITEN_RATE" not in found
