@@ -39,7 +39,7 @@ def diagnose() -> Iterator[Line]:
     yield from _versions()
     env = environment()
     for said in former_names(env):
-        yield Line("settings", "bad", said, "rename it in the environment or in .env")
+        yield Line("settings", "bad", said, "correct it in the environment or in .env")
     try:
         settings = sync_settings(env)
         accounts, left_out = connected_accounts(SYSTEMS, env)
