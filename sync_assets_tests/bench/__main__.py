@@ -1,0 +1,43 @@
+"""`make bench`: measure, print the tables, write the JSON. A missed goal is red, never an error."""
+
+import argparse
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from sync_assets_tests.bench.lab import Run, lab
+from sync_assets_tests.bench.report import document, line, machine, sentence, show
+from sync_assets_tests.bench.scenarios import FULL, QUICK, scenarios
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(prog="make bench", description=(__doc__ or "").splitlines()[0])
+    arguments.add_argument("--quick", action="store_true", help="everything once and small: a smoke test, no figures")
+    arguments.add_argument("--json", type=Path, default=Path(".sync_assets/bench.json"), metavar="PATH")
+    given = arguments.parse_args()
+    plan = QUICK if given.quick else FULL
+    console = Console(width=None if Console().is_terminal else 130)
+
+    def tell(label: str, run: Run) -> None:
+        console.print(line(label, run), style="dim", highlight=False)
+
+    with lab() as laboratory:
+        where = machine(laboratory.version())
+        console.print("{cpu}, {cores} cores, Python {python}, Postgres {postgres}, load {load_before}".format(**where))
+        console.print(f"Medians of {plan.repeats}; Postgres with fsync, without autovacuum.\n")
+        done = []
+        for scenario in scenarios(laboratory, plan, tell):
+            done.append(scenario)
+            show(console, scenario)
+
+    given.json.parent.mkdir(parents=True, exist_ok=True)
+    given.json.write_text(json.dumps(document(plan, where, done), indent=1) + "\n")
+    missed = [goal for scenario in done for goal in scenario.goals if not goal.met]
+    console.print(f"{given.json}; " + (f"{len(missed)} goals missed" if missed else "all goals met"))
+    for goal in missed:
+        console.print(sentence(goal), style="bold red", highlight=False)
+
+
+if __name__ == "__main__":
+    main()
