@@ -191,7 +191,8 @@ def test_everything_is_read_where_events_do_not_prove_less(events: list[dict[str
         (timedelta(hours=6, seconds=1), "7h"),
         (timedelta(hours=72), "72h"),
         (timedelta(hours=72, seconds=1), "4d"),
-        (timedelta(days=29), "30d"),
+        (timedelta(days=29), "29d"),
+        (timedelta(days=29, seconds=1), "30d"),
     ],
 )
 def test_the_period_covers_the_time_since_the_watermark_in_a_documented_window(age: timedelta, period: str) -> None:

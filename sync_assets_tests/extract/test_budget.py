@@ -1,0 +1,91 @@
+"""The shared budget: slots in order, pauses for all, and a wait that can be called off."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from sync_assets.entity import Bucket
+from sync_assets.errors import Throttled
+from sync_assets.extract.budget import HORIZON, Budget, Stopped
+from sync_assets.load.database import Database
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url, wait=2)
+    yield database
+    database.close()
+
+
+def budget(database: Database, rate: float, account: str = "kaiten") -> Budget:
+    return Budget(account, [Bucket("api", rate)], database.query)
+
+
+def test_requests_leave_at_the_rate_and_are_numbered_upwards(database: Database) -> None:
+    one = budget(database, 50)
+    started = time.monotonic()
+    numbers = [one.take("api", stop=None, max_wait=5) for _ in range(26)]
+    assert numbers == sorted(set(numbers))
+    assert 0.5 <= time.monotonic() - started < 1.5
+
+
+def test_without_a_limit_nobody_waits(database: Database) -> None:
+    one = budget(database, 0)
+    started = time.monotonic()
+    for _ in range(100):
+        one.take("api", stop=None, max_wait=5)
+    assert time.monotonic() - started < 1.0
+    assert one.waited < 1.0
+
+
+@pytest.mark.parametrize("rate", [0, 50])
+def test_a_pause_is_for_everybody_on_the_account(database: Database, rate: float) -> None:
+    told, other, elsewhere = budget(database, rate), budget(database, rate), budget(database, rate, "kaiten_emea")
+    told.take("api", stop=None, max_wait=5)
+    told.pause("api", 0.6)
+    started = time.monotonic()
+    elsewhere.take("api", stop=None, max_wait=5)
+    assert time.monotonic() - started < 0.4
+    other.take("api", stop=None, max_wait=5)
+    assert time.monotonic() - started >= 0.5
+    assert other.waited >= 0.5
+
+
+def test_a_later_shorter_pause_does_not_shorten_an_earlier_one(database: Database) -> None:
+    one = budget(database, 50)
+    one.pause("api", 60)
+    one.pause("api", 0.01)
+    with pytest.raises(Throttled, match=r"lasts (59|60) s more"):
+        one.take("api", stop=None, max_wait=5)
+
+
+def test_a_wait_is_called_off_at_once(database: Database) -> None:
+    one = budget(database, 50)
+    one.pause("api", 3)
+    stop = threading.Event()
+    threading.Timer(0.2, stop.set).start()
+    started = time.monotonic()
+    with pytest.raises(Stopped):
+        one.take("api", stop=stop, max_wait=5)
+    assert time.monotonic() - started < 1.0
+
+
+def test_a_slot_that_was_not_used_is_handed_on(database: Database) -> None:
+    one = budget(database, 2)
+    one.take("api", stop=None, max_wait=5)
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Stopped):
+        one.take("api", stop=stop, max_wait=5)
+    started = time.monotonic()
+    one.take("api", stop=None, max_wait=5)
+    assert time.monotonic() - started < 0.7
+
+
+def test_a_process_promises_itself_no_more_than_the_horizon(database: Database) -> None:
+    for _ in range(40):
+        database.query("select sync.take('kaiten', 'api', 4, 0.1, 0, %s)", (HORIZON,))
+    (ahead,) = database.query("select extract(epoch from next_free - clock_timestamp())::float8 from sync.budgets")
+    assert ahead <= HORIZON + 0.5
