@@ -17,6 +17,7 @@ from sync_assets.local import (
     SandboxProcess,
     bare_environment,
     fresh_database,
+    own_folder,
     prepare,
     start_postgres,
     start_sandbox,
@@ -48,8 +49,9 @@ def demo() -> int:
     clock = Clock()
     with Supervisor() as supervisor:
         out.print(f"[bold]{clock}  starting Postgres and the sandbox, applying sql/")
-        postgres = start_postgres(supervisor)
-        sandbox = start_sandbox(supervisor, DEMO_RATES)
+        folder = own_folder(supervisor, "demo")
+        postgres = start_postgres(supervisor, folder, durable=False)
+        sandbox = start_sandbox(supervisor, folder, DEMO_RATES)
         url = fresh_database(postgres, "demo")
         env = bare_environment(
             {**sandbox.environment, "DATABASE_URL": url, "KAITEN_RATE": "60", "WORKSECTION_RATE": "10"}
@@ -79,7 +81,9 @@ def up() -> int:
     with Supervisor() as supervisor:
         sandbox: SandboxProcess | None = None
         url = own.get("DATABASE_URL", "")
-        postgres = None if url else start_postgres(supervisor)
+        # Real data stay where they are from run to run; a sandbox's mirror may lie anywhere.
+        folder = STATE / "postgres" if accounts else own_folder(supervisor, "sandbox")
+        postgres = None if url else start_postgres(supervisor, folder)
         if accounts:
             if postgres is not None:
                 url = postgres.start()
@@ -90,13 +94,13 @@ def up() -> int:
                     "DATABASE_URL is set but no account is",
                     next_step="set an account's variables (.env.example), or unset DATABASE_URL to play in the sandbox",
                 )
-            sandbox = start_sandbox(supervisor)
+            sandbox = start_sandbox(supervisor, folder)
             # The sandbox's world is born anew each time, so its mirror is too.
             url = fresh_database(postgres, "up")
             env = bare_environment({**sandbox.environment, "DATABASE_URL": url})
         prepare(url, env)
         port = _free_port()
-        log = STATE / "dagster.log"
+        log = folder / "dagster.log"
         supervisor.spawn(
             "dagster",
             [DAGSTER, "dev", "-w", PROJECT / "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)],
@@ -108,9 +112,7 @@ def up() -> int:
         for line in left_out if accounts else ():
             out.print(f"  {line}")
         out.print(f"  Dagster UI  http://127.0.0.1:{port}   (ready in about ten seconds; log: {log})")
-        out.print(
-            f"  Postgres    {_without_password(url)}   (its password is in {STATE / 'postgres'})" if postgres else ""
-        )
+        out.print(f"  Postgres    {_without_password(url)}   (its password is in {folder})" if postgres else "")
         if sandbox:
             out.print(f"  Sandbox     {sandbox.places['control']}   (its company moves every {LIFE_SECONDS:.0f} s)")
         out.print("  Ctrl-C ends everything.")

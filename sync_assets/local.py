@@ -1,7 +1,8 @@
 """A whole installation on this machine: embedded Postgres, the sandbox, and an environment that points at them.
 
 Real accounts and a real DATABASE_URL never leak into it: the environment that children get is built from nothing but
-what a process needs and what stands here.
+what a process needs and what stands here. Each installation has a folder under .sync_assets to itself for as long as it
+runs, so that any number of them may run at once in one checkout.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,8 @@ from sync_assets.entity import Account
 from sync_assets.load.database import Database
 from sync_assets.load.migrations import migrate
 from sync_assets.postgres import EmbeddedPostgres
+from sync_assets.postgres.lock import locked
+from sync_assets.postgres.place import prepare as prepare_folder
 from sync_assets.processes import Process, Supervisor, wait_for
 from sync_assets.settings import connected_accounts
 from sync_assets.systems import SYSTEMS
@@ -59,25 +64,38 @@ class SandboxProcess:
         return records
 
 
-def start_sandbox(supervisor: Supervisor, arguments: Sequence[str] = ()) -> SandboxProcess:
+def own_folder(supervisor: Supervisor, name: str) -> Path:
+    """The first folder of this name that no other process has; the kernel frees it with this process."""
+    held = ExitStack()
+    supervisor.at_end(held.close)
+    for number in count(1):
+        folder = STATE / (name if number == 1 else f"{name}-{number}")
+        prepare_folder(folder)
+        with suppress(TimeoutError):
+            held.enter_context(locked(folder / "in_use.lock", patience=0))
+            return folder
+    raise AssertionError("numbers end")
+
+
+def start_sandbox(supervisor: Supervisor, folder: Path, arguments: Sequence[str] = ()) -> SandboxProcess:
     """Raises the supervisor's errors where it does not come up."""
-    STATE.mkdir(exist_ok=True)
-    port_file = STATE / f"sandbox-{os.getpid()}.json"
+    port_file = folder / "sandbox.json"
+    port_file.unlink(missing_ok=True)
     supervisor.at_end(lambda: port_file.unlink(missing_ok=True))
     process = supervisor.spawn(
         "sandbox",
         [sys.executable, "-m", "sync_assets.sandbox", "--port-file", str(port_file), *arguments],
         env=bare_environment(),
         cwd=PROJECT,
-        log=STATE / "sandbox.log",
+        log=folder / "sandbox.log",
     )
     wait_for(port_file.exists, process, timeout=60)
     return SandboxProcess(process, json.loads(port_file.read_text()))
 
 
-def start_postgres(supervisor: Supervisor) -> EmbeddedPostgres:
+def start_postgres(supervisor: Supervisor, folder: Path, *, durable: bool = True) -> EmbeddedPostgres:
     """Registered first, so that it ends last."""
-    postgres = EmbeddedPostgres(STATE / "postgres")
+    postgres = EmbeddedPostgres(folder, durable=durable)
     supervisor.at_end(postgres.stop)
     postgres.start()
     return postgres
