@@ -7,7 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from sync_assets.errors import FuseBlown, SyncError
+from sync_assets.load.deletions import missing
 from sync_assets_tests.company import Company
+from sync_assets_tests.load.hand import hand
 
 
 def graves(company: Company, entity: str) -> list[tuple[object, ...]]:
@@ -107,6 +109,15 @@ def test_a_few_deletions_of_a_small_entity_need_no_release(grown: Company) -> No
     for tag in sorted(grown.raw("tags"))[:9]:
         grown.sandbox.world.kaiten.delete_tag(tag)
     assert grown.synced(only="tags")["tags"].totals["deleted"] == 9
+
+
+def test_a_record_that_came_while_the_sweep_was_under_way_is_not_missing(company: Company) -> None:
+    account = company.accounts["kaiten"]
+    with hand(company.database_url, account, account.entity("tags")) as tags:
+        tags.load({"id": 1}, seen=9)
+        tags.load({"id": 2}, seen=11)
+        unseen = tags.database.transaction(lambda c: missing(c, tags.target, sweep=1, seen=10))
+    assert (unseen.keys, unseen.living, unseen.seen) == (["1"], 2, 0)
 
 
 @pytest.fixture

@@ -161,9 +161,10 @@ def test_c1_a_commit_whose_answer_was_lost_is_not_done_twice(
     url = make_database()
     with LosingWire(url, lost) as wire:
         company = make_company(database_url=wire.url, SYNC_BATCH_SIZE="1")
-        totals = company.synced()["cards"].totals
+        done = company.synced()
         assert wire.lose == 0
-        assert totals["fetched"] == totals["created"] == len(company.truth("cards"))
+        for name, outcome in done.items():
+            assert outcome.totals["fetched"] == outcome.totals["created"] == company.count(name), name
         company.assert_world_equals_postgres()
         company.assert_ledger_adds_up()
         company.synced()
