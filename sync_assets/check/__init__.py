@@ -12,6 +12,7 @@ from sync_assets.check.integrity import links_resolve
 from sync_assets.check.records import fields_present, ledger_adds_up, nothing_rejected
 from sync_assets.check.values import columns_parse, values_known
 from sync_assets.check.volume import fresh, volume
+from sync_assets.entity import Entity
 
 CHECKS: Mapping[str, Callable[[Scope], Finding]] = {
     check.__name__: check
@@ -28,9 +29,17 @@ CHECKS: Mapping[str, Callable[[Scope], Finding]] = {
 }
 """Every check by its name; the first line of its docstring describes it in the UI."""
 
-__all__ = ["CHECKS", "Finding", "Scope", "check_entity"]
+__all__ = ["CHECKS", "Finding", "Scope", "check_entity", "checks_of"]
 
 
-def check_entity(scope: Scope, names: Sequence[str] = tuple(CHECKS)) -> list[Finding]:
-    """All findings about one entity. Raises the SyncErrors of the database."""
-    return [CHECKS[name](scope) for name in names]
+def checks_of(entity: Entity) -> list[str]:
+    """The names of the checks that could find something about an entity: one that cannot go red proves nothing."""
+    pointless = {
+        name for name, needed in (("links_resolve", entity.links), ("values_known", entity.codes)) if not needed
+    }
+    return [name for name in CHECKS if name not in pointless]
+
+
+def check_entity(scope: Scope, names: Sequence[str] | None = None) -> list[Finding]:
+    """The findings about one entity, of all its checks where none is named. Raises the SyncErrors of the database."""
+    return [CHECKS[name](scope) for name in (checks_of(scope.entity) if names is None else names)]

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from sync_assets.check import CHECKS, Finding, Scope, check_entity
+from sync_assets.check import CHECKS, Finding, Scope, check_entity, checks_of
 from sync_assets.entity import Account, Entity
 from sync_assets.errors import SyncError
 from sync_assets.orchestration.io_manager import failure
@@ -20,8 +20,8 @@ def entity_checks(account: Account) -> list[dg.AssetChecksDefinition]:
 def _checks(account: Account, entity: Entity) -> dg.AssetChecksDefinition:
     key = dg.AssetKey([account.name, entity.name])
     specs = [
-        dg.AssetCheckSpec(name, asset=key, description=(check.__doc__ or "").strip().splitlines()[0])
-        for name, check in CHECKS.items()
+        dg.AssetCheckSpec(name, asset=key, description=(CHECKS[name].__doc__ or "").strip().splitlines()[0])
+        for name in checks_of(entity)
     ]
 
     @dg.multi_asset_check(specs=specs, name=f"{account.name}__{entity.name}__checks", can_subset=True)

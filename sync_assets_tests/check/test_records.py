@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sync_assets.check import CHECKS, Scope, check_entity
+from sync_assets.check import CHECKS, Scope, check_entity, checks_of
 from sync_assets_tests.check.look import look
 from sync_assets_tests.company import Company
 from sync_assets_tests.contract.declared import NAMES
@@ -130,7 +130,7 @@ def test_everything_is_green_after_a_sync(company: Company, account: str) -> Non
             whole = Scope(connection.database, company.settings, company.entity(name, account), connection.target)
             for scope in (whole, replace(whole, sync_ids=(outcome.log_id,))):
                 found = check_entity(scope)
-                assert [f.name for f in found] == list(CHECKS)
+                assert [f.name for f in found] == checks_of(company.entity(name, account))
                 assert not [f for f in found if not f.passed], name
 
 

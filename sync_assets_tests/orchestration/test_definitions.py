@@ -8,7 +8,7 @@ import pytest
 from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import serialize_value
 
-from sync_assets.check import CHECKS
+from sync_assets.check import checks_of
 from sync_assets.definitions import build_definitions
 from sync_assets.errors import MissingSetting, UnsafeSetting
 from sync_assets.orchestration.report import REPORT
@@ -105,7 +105,7 @@ def test_the_freshness_window_is_a_setting() -> None:
 def test_every_asset_has_every_check_and_each_check_says_what_it_is() -> None:
     graph = build_definitions(BOTH).resolve_asset_graph()
     specs = {key: graph.get_check_spec(key) for key in graph.asset_check_keys}
-    wanted = {(f"{a.name}/{e.name}", check) for a, e in DECLARED for check in CHECKS}
+    wanted = {(f"{a.name}/{e.name}", check) for a, e in DECLARED for check in checks_of(e)}
     assert {(k.asset_key.to_user_string(), k.name) for k in specs} == wanted
     assert all(spec.description and spec.description.endswith(".") and not spec.blocking for spec in specs.values())
 
