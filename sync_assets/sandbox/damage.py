@@ -45,6 +45,20 @@ VALUES: dict[str, tuple[tuple[str, ...], dict[str, bytes]]] = {
 # fmt: on
 
 
+# The same for records that keep their values in a bag of properties.
+BAGGED: dict[str, tuple[str, ...]] = {
+    "A9": ("firstname", "dealname", "hs_call_title"),
+    "A13": ("firstname", "dealname", "hs_call_title"),
+    "V1": ("firstname", "dealname", "hs_call_title"),
+    "V2": ("firstname", "dealname", "hs_call_title"),
+    "V3": ("amount", "vsl_watch_duration", "hs_call_duration"),
+    "V4": ("createdate", "hs_timestamp"),
+    "V5": ("lifecyclestage", "dealstage", "hs_call_status"),
+    "V6": ("firstname", "dealname", "hs_call_title"),
+    "V8": ("firstname", "dealname", "hs_call_title"),
+}
+
+
 def unlucky(key: Any, share: float) -> bool:
     """The same records every time, whatever the order and the page."""
     return zlib.crc32(str(key).encode()) % 10_000 < share * 10_000
@@ -52,14 +66,16 @@ def unlucky(key: Any, share: float) -> bool:
 
 def ask(fault: Fault, request: Request) -> None:
     """Faults that change what is asked for."""
+    request.faults[fault.id] = fault
     offset, limit = int(request.query.get("offset") or 0), int(request.query.get("limit") or 100)
     if fault.id == "P1":
         request.query["offset"] = str(offset % (int(fault.option("loop", 1)) * limit))
     elif fault.id == "P2":
         # Every page starts that many rows earlier, as when rows are inserted in front: nothing is skipped.
         request.query["offset"] = str(max(0, offset - int(fault.option("rows", 3)) * (offset // limit)))
-    elif fault.id in ("A14", "L1"):
-        share = float(fault.option("forget", 0.6) if fault.id == "A14" else fault.option("share", 0.5))
+    elif fault.id in ("A14", "L1", "A11"):
+        shares = {"A14": ("forget", 0.6), "L1": ("share", 0.5), "A11": ("narrow", 0.5)}
+        share = float(fault.option(*shares[fault.id]))
         before = request.keep
         request.keep = lambda key: not unlucky(key, share) and (before is None or before(key))
     request.altered = True
@@ -80,6 +96,11 @@ def rows(fault: Fault, answer: Answer) -> None:
     changed = list(answer.rows)
     if fault.id == "P2":
         changed += changed[: int(fault.option("rows", 1))]
+    elif fault.id in ("A9", "V8"):
+        target = _target(fault, changed)
+        if target is None:
+            return
+        changed[target] = _giant(fault, changed[target]) if fault.id == "A9" else _twice(fault, changed[target])
     elif fault.id == "A13":
         changed = [_drift(fault, row) for row in changed]
     else:
@@ -110,7 +131,7 @@ def _damage(fault: Fault, row: bytes) -> bytes:
     fields, variants = VALUES[fault.id]
     record: Record = decode(row)
     variant = str(fault.option("variant", next(iter(variants))))
-    name = fault.option("field", None) or next((f for f in fields if f in record), fields[0])
+    name, inside = _place(fault, record, fields)
     raw = variants[variant]
     if fault.id == "V7":
         if variant == "missing":
@@ -119,26 +140,58 @@ def _damage(fault: Fault, row: bytes) -> bytes:
         old = record[name]
         swapped = str(old) if isinstance(old, int) else int(old)
         raw = raw or encode(swapped)
-    elif fault.id == "V5" and "variant" not in fault.options and isinstance(record.get(name), int):
+    elif fault.id == "V5" and "variant" not in fault.options and isinstance(inside.get(name), int):
         raw = variants["number"]
     raw = fault.option("value", raw)
-    record[name] = "\u0001damage\u0001"
+    inside[name] = "\u0001damage\u0001"
     return encode(record).replace(MARK, raw.encode() if isinstance(raw, str) else raw)
+
+
+def _place(fault: Fault, record: Record, fields: tuple[str, ...]) -> tuple[str, Record]:
+    """The field to be damaged and the object it stands in: the record's own, or its bag of properties."""
+    bag = record.get("properties")
+    bag = bag if isinstance(bag, dict) else {}
+    own = fault.option("field", None)
+    if own is None:
+        own = next((f for f in fields if f in record), None)
+        if own is None:
+            liked = BAGGED.get(fault.id, ())
+            return next(((f, bag) for f in liked if bag.get(f)), (fields[0], record))
+    return (own, bag) if own not in record and own in bag else (own, record)
 
 
 def _drift(fault: Fault, row: bytes) -> bytes:
     record: Record = decode(row)
-    name = fault.option("field", None) or next((f for f in TEXTS if f in record), "id")
+    name, inside = _place(fault, record, TEXTS)
+    if fault.option("field", None) is None and name not in inside:
+        name, inside = "id", record
     match fault.option("variant", "new_field"):
         case "new_field":
-            record[str(fault.option("field", "brand_new_field"))] = {"since": "v2"}
+            inside[str(fault.option("field", "brand_new_field"))] = {"since": "v2"}
         case "missing_field":
-            record.pop(name, None)
+            inside.pop(name, None)
         case "changed_type":
-            record[name] = {"value": record.get(name)}
+            inside[name] = {"value": inside.get(name)}
         case "renamed":
-            record[f"{name}_v2"] = record.pop(name, None)
+            inside[f"{name}_v2"] = inside.pop(name, None)
     return encode(record)
+
+
+def _giant(fault: Fault, row: bytes) -> bytes:
+    record: Record = decode(row)
+    name, inside = _place(fault, record, TEXTS)
+    inside[name] = "x" * (int(float(fault.option("mb", 64)) * 1_048_576))
+    return encode(record)
+
+
+def _twice(fault: Fault, row: bytes) -> bytes:
+    """The first of two equal keys is a decoy."""
+    record: Record = decode(row)
+    name, inside = _place(fault, record, TEXTS)
+    decoy = b"{%s:%s," % (encode(name), encode(fault.option("value", "decoy")))
+    if inside is record:
+        return decoy + row[1:]
+    return row.replace(b'"properties":{', b'"properties":' + decoy, 1)
 
 
 PAGES = {
@@ -189,12 +242,32 @@ def bomb(megabytes: int) -> bytes:
     return b"".join([*parts, press.compress(b"]"), press.flush()])
 
 
-def instead(fault: Fault, faults: Faults, system: System) -> Answer | None:
+TOO_LONG = b"<html>\r\n<head><title>414 Request-URI Too Large</title></head>\r\n<body>414</body>\r\n</html>\r\n"
+
+
+def _gone(fault: Fault, system: System) -> Answer:
+    if "url_bytes" in fault.options:
+        return Answer(414, TOO_LONG, content_type="text/html")
+    answer = system.missing()
+    answer.status = int(fault.option("status", 404))
+    return answer
+
+
+def instead(fault: Fault, faults: Faults, system: System, request: Request) -> Answer | None:
     """Faults that answer in the system's place."""
+    if fault.id == "A12" and len(request.target) <= int(fault.option("url_bytes", -1)):
+        return None
     if not faults.strikes(fault):
         return None
     if fault.id == "A11":
-        return system.denied(int(fault.option("status", 401)))
+        return system.denied(int(fault.option("status", 401)), request)
+    if fault.id == "A2":
+        return system.disguised(str(fault.option("variant", "burst")), fault.option("retry_after", 5))
+    if fault.id == "A12":
+        return _gone(fault, system)
+    if fault.id == "S5":
+        target = f"{fault.option('url', 'http://trap.test')}{request.target}"
+        return Answer(int(fault.option("status", 302)), b"", headers={"location": target})
     if fault.id == "A3":
         page = b"<html><body>Bad gateway</body></html>"
         return Answer(int(fault.option("status", 503)), page, content_type="text/html")

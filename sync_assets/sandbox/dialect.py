@@ -8,7 +8,7 @@ damage any single record of any system, down to the byte, without knowing the sy
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 
@@ -34,6 +34,8 @@ class Request:
     keep: Callable[[Any], bool] | None = None
     # Set when a fault changed what is asked for: such an answer must not be remembered.
     altered: bool = False
+    # Faults that the dialect itself carries out, by id.
+    faults: dict[str, Any] = field(default_factory=dict)
 
     @property
     def target(self) -> str:
@@ -83,6 +85,14 @@ class Throttle:
     allowed: bool
     remaining: int
     wait: float
+    # Of which limit, and how much it allows, where a vendor has several.
+    policy: str = ""
+    limit: int = 0
+
+
+class Limiter(Protocol):
+    def take(self, request: Request) -> Throttle | None:
+        """None where there is no limit."""
 
 
 class System:
@@ -98,7 +108,11 @@ class System:
         """The answer to a caller without rights, or None."""
         raise NotImplementedError
 
-    def denied(self, status: int) -> Answer:
+    def limiter(self, rates: dict[str, float]) -> Limiter:
+        """What counts this system's requests; `rates` are all systems', by name."""
+        raise NotImplementedError
+
+    def denied(self, status: int, request: Request | None = None) -> Answer:
         """How this vendor says that the token was revoked (401) or a right is missing (403)."""
         raise NotImplementedError
 
@@ -108,8 +122,15 @@ class System:
     def throttled(self, throttle: Throttle) -> Answer:
         raise NotImplementedError
 
+    def disguised(self, variant: str, retry_after: Any) -> Answer:
+        """Asking to wait in a way that does not look like it."""
+        raise RefusedError(f"{self.name} has no throttling in disguise")
+
     def limit_headers(self, _throttle: Throttle) -> dict[str, str]:
         return {}
+
+    def finish(self, request: Request, answer: Answer) -> None:
+        """What goes onto every answer, its faults included."""
 
     def answer(self, request: Request) -> Answer:
         raise NotImplementedError
@@ -124,8 +145,11 @@ class System:
         """One step of the company's life; changes at least one record."""
         raise NotImplementedError
 
-    def afflict(self, fault: str) -> None:
+    def afflict(self, fault: str, options: Record | None = None) -> None:
         """Faults that are facts of the world (hostile names, rings): truth and answers agree on them."""
 
     def disturb(self, rows: list[bytes], insert: int, delete: int) -> None:
         """Change the world between two pages: delete records already handed out, insert new ones."""
+
+    def edit(self, rows: list[bytes], count: int, which: str) -> None:
+        """Change records between two pages: those handed out, or with `ahead` those to come."""

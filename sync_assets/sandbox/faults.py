@@ -34,24 +34,42 @@ KINDS: dict[str, Kind] = {
     "A1": _kind(
         "instead", "retry_after reset status", "429; retry_after = seconds, date, absent; reset = epoch, seconds"
     ),
+    "A2": _kind(
+        "instead", "variant retry_after", "throttled in disguise: search, secondly, burst, daily, locked, migration"
+    ),
     "A3": _kind("instead", "status seconds p", "5xx: times=, p= chance, or seconds= down from the first strike"),
     "A4": _kind("wire", "after", "connection reset, at once or after= bytes of the body"),
     "A5": _kind("wire", "bytes interval", "slow-loris: bytes= every interval= seconds"),
     "A6": _kind("wire", "keep with cut", "body cut: keep= share; with=chunked hides it; cut=[] is valid JSON"),
     "A7": _kind("body", "variant", "not JSON: html, login, empty, 204, bom, latin1"),
     "A8": _kind("body", "variant", "wrong shape: list_missing, null, object, error200, numbers"),
-    "A9": _kind("body", "mb", "gzip bomb of mb= megabytes"),
-    "A11": _kind("instead", "status", "token revoked (401) or right missing (403)"),
+    "A9": _kind(
+        "body", "mb variant record field", "gzip bomb of mb= megabytes; variant=giant: one record of that size"
+    ),
+    "A11": _kind(
+        "instead", "status scope narrow", "token revoked (401), right missing (403), scope=, or narrow= share unseen"
+    ),
+    "A12": _kind("instead", "status url_bytes", "endpoint gone: 404, 410; url_bytes=: 414 above so many"),
     "A13": _kind("rows", "variant field", "drift: new_field, missing_field, changed_type, renamed"),
     "A14": _kind("ask", "forget", "forget= share of rows missing from lists, always the same ones"),
     "L1": _kind("ask", "share by_id", "parents missing from lists; times=n: they come last; by_id=no: nowhere"),
     "L3": _kind("world", "", "rings of children and a record that is its own parent"),
+    "L4": _kind("world", "count entity", "count= pairs of records are merged"),
+    "L5": _kind("dialect", "limit variant", "association lists cut at limit=; variant=silent: without saying so"),
     "P1": _kind("ask", "loop", "paging runs in a ring of loop= pages (1: offset is ignored)"),
     "P2": _kind("ask", "rows variant", "rows= repeated from the page before; variant=within: twice in one page"),
     "P3": _kind("after", "insert delete", "the world changes between pages"),
+    "P4": _kind("after", "edit which", "edit= records change between pages, those read or which=ahead"),
+    "P5": _kind("dialect", "cap", "search ends at cap= results"),
+    "P6": _kind("world", "count entity", "count= or all records stamped with one millisecond"),
+    "P7": _kind("dialect", "variant outside", "search out of order: page, all; outside= rows nobody asked for"),
+    "P8": _kind("dialect", "lag", "search sees the world lag= seconds ago"),
     "P9": _kind("wire", "skew", "Date header off by skew= seconds"),
+    "P10": _kind("dialect", "by hide", "total is off by=; hide= rows counted and never given"),
     "P12": _kind("after", "insert", "firehose: insert= records appear after every page"),
     "S3": _kind("world", "", "hostile names: SQL, and names equal in their first 64 characters"),
+    "S4": _kind("dialect", "url", "links in answers lead to url="),
+    "S5": _kind("instead", "url status", "redirect to url="),
     "S7": _kind("world", "", "names that are Markdown or HTML"),
     "V1": _kind("rows", _RECORD, "NUL in a text"),
     "V2": _kind("rows", _RECORD, "surrogate or bytes: text that is not Unicode"),
@@ -60,6 +78,7 @@ KINDS: dict[str, Kind] = {
     "V5": _kind("rows", _RECORD, "invent_stage: an enum value nobody declared"),
     "V6": _kind("rows", _RECORD, "nested, long_key, wrong_type"),
     "V7": _kind("rows", _RECORD, "id missing, null, string, duplicate"),
+    "V8": _kind("rows", "record field value", "a key twice in one object; the last is the true one"),
 }
 
 
@@ -76,8 +95,14 @@ class Fault:
 
     @property
     def moment(self) -> str:
-        within = self.id == "P2" and self.options.get("variant") == "within"
-        return "rows" if within else self.kind.moment
+        match self.id, self.options:
+            case ("P2", {"variant": "within"}) | ("A9", {"variant": "giant"}):
+                return "rows"
+            case "A11", {"narrow": _}:
+                return "ask"
+            case "A11", {"scope": _}:
+                return "dialect"
+        return self.kind.moment
 
     def option(self, name: str, default: Any) -> Any:
         return self.options.get(name, default)

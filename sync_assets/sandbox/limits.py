@@ -6,7 +6,7 @@ client kept, and a violation must mean a client that did not pace itself.
 
 import time
 
-from sync_assets.sandbox.dialect import Throttle
+from sync_assets.sandbox.dialect import Request, Throttle
 
 JITTER = 0.05
 
@@ -18,7 +18,7 @@ class Limit:
         self._tokens = self._burst
         self._at = time.monotonic()
 
-    def take(self) -> Throttle | None:
+    def take(self, request: Request | None = None) -> Throttle | None:
         """None when this system has no limit."""
         if self.rate <= 0:
             return None

@@ -24,10 +24,10 @@ from sync_assets.sandbox import damage, transport
 from sync_assets.sandbox.control import Control
 from sync_assets.sandbox.dialect import Answer, RefusedError, Request, System, Throttle
 from sync_assets.sandbox.faults import Fault, Faults
-from sync_assets.sandbox.limits import Limit
 from sync_assets.sandbox.world import World
 
-RATES = {"kaiten": 5.0, "worksection": 1.0}
+# Requests a second; a system's further limits are named after it.
+RATES = {"kaiten": 5.0, "worksection": 1.0, "hubspot": 19.0, "hubspot.search": 5.0, "hubspot.associations": 15.0}
 
 # Longer than any pause of a client that paces itself: a pool must not meet a connection closed under it.
 KEEP_ALIVE = 75
@@ -67,9 +67,9 @@ class Sandbox:
         self.latency = latency
         self.requests: list[Entry] = []
         self.violations: list[Entry] = []
-        if unknown := (rates or {}).keys() - self.world.systems.keys():
-            raise RefusedError(f"no system {sorted(unknown)} to limit; known: {', '.join(self.world.systems)}")
-        self._limits = {name: Limit(rate) for name, rate in (RATES | (rates or {})).items()}
+        if unknown := (rates or {}).keys() - RATES.keys():
+            raise RefusedError(f"no system {sorted(unknown)} to limit; known: {', '.join(RATES)}")
+        self._limits = {name: system.limiter(_rates(rates or {})) for name, system in self.world.systems.items()}
         self._sockets: dict[str, socket.socket] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -91,6 +91,14 @@ class Sandbox:
     @property
     def worksection_key(self) -> str:
         return self.world.systems["worksection"].credentials()["key"]
+
+    @property
+    def hubspot_url(self) -> str:
+        return self.url("hubspot")
+
+    @property
+    def hubspot_token(self) -> str:
+        return self.world.systems["hubspot"].credentials()["token"]
 
     @property
     def control_url(self) -> str:
@@ -185,12 +193,12 @@ class Sandbox:
         for name, system in self.world.systems.items():
             if fault.system in (None, name):
                 with self.world.lock:
-                    system.afflict(fault.id)
+                    system.afflict(fault.id, fault.options)
 
-    def admit(self, entry: Entry) -> Throttle | None:
+    def admit(self, entry: Entry, request: Request) -> Throttle | None:
         """Log a request and count it against its system's limit, at the moment it arrived."""
         self.requests.append(entry)
-        throttle = self._limits[entry.system].take()
+        throttle = self._limits[entry.system].take(request)
         if throttle is not None and not throttle.allowed:
             self.violations.append(entry)
         return throttle
@@ -198,21 +206,25 @@ class Sandbox:
     def answer(self, system: System, request: Request, throttle: Throttle | None) -> Answer:
         """One request's way through limit, faults and dialect; everything but the wire."""
         if throttle is not None and not throttle.allowed:
-            return system.throttled(throttle)
-        answer = self._answer(system, request)
-        if throttle is not None and answer.status != 429:
-            answer.headers |= system.limit_headers(throttle)
+            answer = system.throttled(throttle)
+        else:
+            answer = self._answer(system, request)
+            if throttle is not None and answer.status != 429:
+                answer.headers |= system.limit_headers(throttle)
+        system.finish(request, answer)
         return answer
 
     def _answer(self, system: System, request: Request) -> Answer:
         name, faults = system.name, self.faults
         for fault in faults.aimed("instead", name, request):
-            if (answer := damage.instead(fault, faults, system)) is not None:
+            if (answer := damage.instead(fault, faults, system, request)) is not None:
                 return answer
         if (answer := system.refuse(request)) is not None:
             return answer
         for fault in faults.aimed("ask", name, request):
             damage.ask(fault, request)
+        for fault in faults.aimed("dialect", name, request):
+            request.faults[fault.id] = fault
         answer = system.answer(request)
         if not answer.is_list and answer.rows and request.keep is not None:
             answer = self._by_id(system, request, answer)
@@ -220,11 +232,15 @@ class Sandbox:
             for fault in faults.aimed("rows", name, request):
                 damage.rows(fault, answer)
             for fault in faults.aimed("after", name, request):
-                if answer.is_list and answer.rows:
+                if not answer.is_list or not answer.rows:
+                    continue
+                if fault.id == "P4":
+                    system.edit(answer.rows, int(fault.option("edit", 1)), str(fault.option("which", "read")))
+                else:
                     default = 0 if fault.id == "P12" else 1
                     insert = int(fault.option("insert", 100 if fault.id == "P12" else 1))
                     system.disturb(answer.rows, insert, int(fault.option("delete", default)))
-                    fault.strikes += 1
+                fault.strikes += 1
         for fault in faults.aimed("body", name, request):
             answer = damage.body(fault, answer)
         return answer
@@ -247,7 +263,7 @@ class _Door:
         sandbox, system = self._sandbox, self._system
         request = await transport.read(scope, receive)
         entry = Entry(time.monotonic(), time.time(), system.name, request.method, request.path, dict(request.query))
-        throttle = sandbox.admit(entry)
+        throttle = sandbox.admit(entry, request)
         if sandbox.latency:
             await asyncio.sleep(sandbox.latency)
         try:
@@ -265,6 +281,12 @@ class _Door:
         answer.headers["date"] = format_datetime(moment, usegmt=True)
         entry.status = answer.status
         entry.bytes = await transport.write(send, answer, wire)
+
+
+def _rates(given: dict[str, float]) -> dict[str, float]:
+    """A system without a limit has none of its further limits either, unless they are given."""
+    free = {name: 0.0 for name in RATES if given.get(name.partition(".")[0]) == 0}
+    return RATES | free | given
 
 
 def _event_loop() -> asyncio.AbstractEventLoop:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from sync_assets.sandbox.clock import Clock
 from sync_assets.sandbox.dialect import Record, RefusedError, System, decode
+from sync_assets.sandbox.hubspot.api import HubSpot
+from sync_assets.sandbox.hubspot.company import HubSpotCompany
 from sync_assets.sandbox.kaiten.api import Kaiten
 from sync_assets.sandbox.worksection.api import Worksection
 
@@ -25,6 +27,32 @@ SWITCHES = {
     "worksection.skew": "300",  # seconds the HMAC stamp may be off
     "worksection.utc_offset": "0",  # hours between UTC and the account's local time
     "worksection.child_tags": "yes",  # tags of children in get_tasks: yes | no
+    "hubspot.contacts": "",  # how many, instead of the size's own; so deals and calls
+    "hubspot.deals": "",
+    "hubspot.calls": "",
+    "hubspot.properties": "40",  # of a contact; 400 is a real portal of today
+    "hubspot.empty": "",  # share of them that is null, instead of 0.4 (0.85 from 100 properties on)
+    "hubspot.ids": "eras",  # eras: small old ids, then ten digits, then twelve | even
+    "hubspot.after": "id",  # cursor of lists: id of the next record | last: id of the last one | opaque
+    "hubspot.order": "numeric",  # of lists: numeric | lexicographic
+    "hubspot.short_pages": "no",  # yes: pages short of their limit, with more to come
+    "hubspot.limit": "400",  # a list's limit above 100: 400 | cap
+    "hubspot.url": "yes",  # records have `url`, new since 2025: yes | no
+    "hubspot.url_bytes": "8000",  # longest URL that is not answered with 414
+    "hubspot.gzip": "yes",  # for whoever accepts it: yes | no
+    "hubspot.index_lag": "0",  # seconds until search sees a change
+    "hubspot.search_cap": "10000",  # most results of one search
+    "hubspot.cap_edge": "400",  # a last page that reaches over the cap: 400 | cut
+    "hubspot.search_429": "plain",  # body of a search's 429: plain (recorded) | policy (SECONDLY)
+    "hubspot.interval_ms": "10000",  # of the rolling burst window; the rate stays the same
+    "hubspot.daily": "625000",  # the account's calls a day; 0: no limit
+    "hubspot.merge": "new",  # a merge's survivor: new id | keep the primary's
+    "hubspot.merged_archived": "no",  # merged-away ids are in archived=true: yes | no
+    "hubspot.merged_batch": "drop",  # merged-away id in batch/read: drop | alias | error
+    "hubspot.restore": "silent",  # a restored record's last-modified: silent | touch
+    "hubspot.inline_associations": "100",  # most in one inline list
+    "hubspot.association_page": "500",  # most of one record in an association batch
+    "hubspot.to_object_id": "number",  # toObjectId: number (documented) | string (specified)
 }
 
 
@@ -46,10 +74,15 @@ class World:
         self.switches = SWITCHES | (switches or {})
         self._kaiten = Kaiten(self._dice("kaiten"), self.clock, self.lock, self.switches, size, cards, replay)
         self._worksection = Worksection(self._dice("worksection"), self.clock, self.lock, self.switches, size)
-        self.systems: dict[str, System] = {s.name: s for s in (self._kaiten, self._worksection)}
+        self._hubspot = HubSpot(self._dice("hubspot"), self.clock, self.lock, self.switches, size)
+        self.systems: dict[str, System] = {s.name: s for s in (self._kaiten, self._worksection, self._hubspot)}
         self.kaiten = self._kaiten.company
         self.worksection = self._worksection.company
         self._steps = 0
+
+    @property
+    def hubspot(self) -> HubSpotCompany:
+        return self._hubspot.company
 
     def _dice(self, purpose: str) -> random.Random:
         return random.Random(f"{self.seed} {purpose}")

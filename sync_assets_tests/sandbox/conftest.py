@@ -10,7 +10,7 @@ import pytest
 
 from sync_assets.sandbox.server import Sandbox
 
-UNLIMITED = {"kaiten": 0.0, "worksection": 0.0}
+UNLIMITED = {"kaiten": 0.0, "worksection": 0.0, "hubspot": 0.0}
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ from sync_assets.sandbox.dialect import (
 from sync_assets.sandbox.kaiten import life, queries, replay, seed, shapes
 from sync_assets.sandbox.kaiten.company import ACTIVE, KaitenCompany
 from sync_assets.sandbox.kaiten.routes import ROUTES
+from sync_assets.sandbox.limits import Limit
 
 PREFIX = re.compile(r"/api/(?:v1|latest)(/.*)")
 PAGE = 100
@@ -72,7 +73,10 @@ class Kaiten(System):
         given = request.headers.get("authorization", "")
         return None if given == f"Bearer {self._token}" else self.denied(401)
 
-    def denied(self, status: int) -> Answer:
+    def limiter(self, rates: dict[str, float]) -> Limit:
+        return Limit(rates[self.name])
+
+    def denied(self, status: int, request: Request | None = None) -> Answer:
         return Answer(status, b"Invalid token" if status == 401 else b"", content_type="text/html; charset=utf-8")
 
     def missing(self) -> Answer:
@@ -221,7 +225,7 @@ class Kaiten(System):
         if not self.company.bare:
             life.step(self.company, rng)
 
-    def afflict(self, fault: str) -> None:
+    def afflict(self, fault: str, options: Record | None = None) -> None:
         life.afflict(self.company, fault)
 
     def disturb(self, rows: list[bytes], insert: int, delete: int) -> None:

@@ -27,6 +27,7 @@ from sync_assets.sandbox.dialect import (
     encode,
     of_json,
 )
+from sync_assets.sandbox.limits import Limit
 from sync_assets.sandbox.worksection import auth, seed
 from sync_assets.sandbox.worksection.actions import ACTIONS, FailureError
 from sync_assets.sandbox.worksection.company import WorksectionCompany
@@ -71,7 +72,10 @@ class Worksection(System):
             return of_json({"error": "invalid_token", "errorDescription": "The access token is invalid"}, 401)
         return Answer(404, b"Not found", content_type="text/html")
 
-    def denied(self, status: int) -> Answer:
+    def limiter(self, rates: dict[str, float]) -> Limit:
+        return Limit(rates[self.name])
+
+    def denied(self, status: int, request: Request | None = None) -> Answer:
         return _failed(
             FailureError(2, "Action hash is missed or invalid") if status == 401 else FailureError(20, "Access denied")
         )
@@ -159,7 +163,7 @@ class Worksection(System):
     def live(self, rng: random.Random) -> None:
         seed.step(self.company, rng)
 
-    def afflict(self, fault: str) -> None:
+    def afflict(self, fault: str, options: Record | None = None) -> None:
         names = {
             "S3": ['x"; drop table tasks; --', "x" * 64 + "one", "x" * 64 + "two"],
             "S7": ["![x](http://trap.test/x.png)", "<script>alert(1)</script>"],

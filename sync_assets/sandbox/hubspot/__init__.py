@@ -1,0 +1,1 @@
+"""HubSpot: contacts, deals and calls. The company's records, and the API over them."""
