@@ -7,13 +7,14 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from sync_assets.account import connected_accounts, former_names
 from sync_assets.orchestration.assets import entity_assets
 from sync_assets.orchestration.checks import entity_checks
 from sync_assets.orchestration.io_manager import PostgresIOManager
 from sync_assets.orchestration.jobs import sync_jobs, sync_schedules
 from sync_assets.orchestration.report import report
 from sync_assets.orchestration.resources import Sync
-from sync_assets.settings import connected_accounts, environment, former_names, sync_settings
+from sync_assets.settings import environment, sync_settings
 from sync_assets.systems import SYSTEMS
 
 
@@ -21,7 +22,7 @@ def build_definitions(env: Mapping[str, str] | None = None) -> dg.Definitions:
     """Raises the errors of `settings` for an account that is half set or unsafe."""
     env = environment() if env is None else env
     accounts, left_out = connected_accounts(SYSTEMS, env)
-    for line in [*left_out, *former_names(env)]:
+    for line in [*left_out, *former_names(SYSTEMS, env)]:
         logging.getLogger("sync_assets").warning(line)
     settings = sync_settings(env)
     return dg.Definitions(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sync_assets.account import connected_accounts
 from sync_assets.errors import FixData, SyncError
 from sync_assets.load.database import Database
 from sync_assets.local import (
@@ -23,7 +24,7 @@ from sync_assets.local import (
     start_sandbox,
 )
 from sync_assets.processes import Supervisor
-from sync_assets.settings import connected_accounts, environment
+from sync_assets.settings import environment
 from sync_assets.systems import SYSTEMS
 
 DAGSTER = Path(sys.executable).with_name("dagster")

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 from rich.table import Table
 
-from sync_assets.entity import Account
+from sync_assets.account import Account, connected_accounts, former_names
 from sync_assets.errors import SyncError
 from sync_assets.load.database import Database, plain_url
 from sync_assets.load.migrations import pending
-from sync_assets.settings import SyncSettings, connected_accounts, environment, former_names, sync_settings
+from sync_assets.settings import SyncSettings, environment, sync_settings
 from sync_assets.sync import connected
 from sync_assets.systems import SYSTEMS
 
@@ -38,7 +38,7 @@ def diagnose() -> Iterator[Line]:
     """Every line as it is found, so that a slow one does not hold up the others."""
     yield from _versions()
     env = environment()
-    for said in former_names(env):
+    for said in former_names(SYSTEMS, env):
         yield Line("settings", "bad", said, "correct it in the environment or in .env")
     try:
         settings = sync_settings(env)

@@ -8,11 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from sync_assets.extract.http import Api
-    from sync_assets.settings import AccountSettings
 
 Params = Mapping[str, str | int]
 
@@ -139,45 +134,6 @@ class Bucket:
     name: str
     rate: float
     burst: float = 0.0
-
-
-@dataclass(frozen=True)
-class System:
-    """One source: its entities, its dialect and its settings. The name is also the prefix of its variables."""
-
-    name: str
-    title: str
-    settings: type[AccountSettings]
-    api: Callable[[Any], Api]
-    entities: Callable[[Any], tuple[Entity, ...]]
-    buckets: tuple[Bucket, ...]
-    preflight: tuple[str, Params]
-    docs: str = ""
-
-
-@dataclass(frozen=True)
-class Account:
-    """One connected account of a system: its own schema, keys, budgets, leases, watermarks and assets."""
-
-    name: str
-    system: System
-    settings: AccountSettings
-
-    @property
-    def schema(self) -> str:
-        return self.name
-
-    @property
-    def entities(self) -> tuple[Entity, ...]:
-        return self.system.entities(self.settings)
-
-    def entity(self, name: str) -> Entity:
-        return next(e for e in self.entities if e.name == name)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """What `Inside` statements may refer to; never a secret."""
-        return self.settings.options()
 
 
 def in_sync_order(entities: Sequence[Entity]) -> list[Entity]:

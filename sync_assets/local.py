@@ -20,14 +20,13 @@ from typing import Any
 
 import httpx
 
-from sync_assets.entity import Account
+from sync_assets.account import Account, connected_accounts
 from sync_assets.load.database import Database
 from sync_assets.load.migrations import migrate
 from sync_assets.postgres import EmbeddedPostgres
 from sync_assets.postgres.lock import locked
 from sync_assets.postgres.place import prepare as prepare_folder
 from sync_assets.processes import Process, Supervisor, wait_for
-from sync_assets.settings import connected_accounts
 from sync_assets.systems import SYSTEMS
 
 PROJECT = Path(__file__).resolve().parents[1]

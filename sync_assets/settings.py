@@ -1,15 +1,11 @@
-"""The environment, and nothing else, becomes typed settings; what is missing is named together with where to get it.
-
-An account is found by the variables of its system: KAITEN_API_URL makes the account `kaiten`, KAITEN_EMEA_API_URL
-beside it the account `kaiten_emea`. A `.env` file in the working folder counts as environment.
-"""
+"""The environment, and nothing else, becomes typed settings. A `.env` file in the working folder is part of it."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
@@ -18,27 +14,21 @@ from dotenv import dotenv_values
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from sync_assets.entity import Account, System
 from sync_assets.errors import MissingSetting, UnsafeSetting
 
 T = TypeVar("T", bound=BaseSettings)
 
-FORMER_NAMES = {
-    "WS_API_KEY": "WORKSECTION_HASH",
-    "WS_DOMAIN": "WORKSECTION_DOMAIN",
-    "WORKSECTION_API_KEY": "WORKSECTION_HASH",
-    "KAITEN_TOKEN": "KAITEN_API_TOKEN",
-    "KAITEN_DOMAIN": "KAITEN_API_URL",
-    "KAITEN_BASE_URL": "KAITEN_API_URL",
-    "NEXT_PUBLIC_SUPABASE_URL": "DATABASE_URL",
-    "NEXT_PUBLIC_SUPABASE_ANON_KEY": "DATABASE_URL",
-    "SUPABASE_URL": "DATABASE_URL",
-    "SUPABASE_KEY": "DATABASE_URL",
-    "SUPABASE_SERVICE_ROLE_KEY": "DATABASE_URL",
-}
-"""Variables of older set-ups. Supabase's REST address and keys give way to its Postgres connection string."""
-
-TLS_SWITCHES = re.compile(r"^(SYNC|[A-Z0-9]+)_(VERIFY(_TLS|_SSL)?|TLS_VERIFY|SSL_VERIFY|INSECURE)$|^PYTHONHTTPSVERIFY$")
+FORMER_NAMES = dict.fromkeys(
+    (
+        "NEXT_PUBLIC_SUPABASE_URL",
+        "NEXT_PUBLIC_SUPABASE_ANON_KEY",
+        "SUPABASE_URL",
+        "SUPABASE_KEY",
+        "SUPABASE_SERVICE_ROLE_KEY",
+    ),
+    "DATABASE_URL",
+)
+"""Variables of older set-ups: Supabase's REST address and keys give way to its Postgres connection string."""
 
 
 class SyncSettings(BaseSettings):
@@ -74,6 +64,8 @@ class AccountSettings(BaseSettings):
 
     where: ClassVar[Mapping[str, str]] = {}
     """Where a person finds each required value."""
+    former: ClassVar[Mapping[str, str]] = {}
+    """Variables of older set-ups, and the field that each is now."""
 
     rate: float | None = None
     """Requests per second instead of the documented limit; 0 for none."""
@@ -101,53 +93,7 @@ def environment() -> dict[str, str]:
 
 def sync_settings(env: Mapping[str, str] | None = None) -> SyncSettings:
     env = environment() if env is None else env
-    return _typed(SyncSettings, "", env)
-
-
-def connected_accounts(
-    systems: Sequence[System], env: Mapping[str, str] | None = None
-) -> tuple[list[Account], list[str]]:
-    """The accounts that the environment connects, and one line for each system that is left out.
-
-    Raises MissingSetting where an account has some of its variables but not all, UnsafeSetting where a value would
-    send a secret over plain HTTP or into a private network.
-    """
-    env = environment() if env is None else env
-    for name in env:
-        if TLS_SWITCHES.match(name):
-            raise UnsafeSetting(
-                f"{name} asks for connections without TLS checks; there is no such switch",
-                next_step=f"remove {name}; add a private CA with SSL_CERT_FILE instead",
-            )
-    accounts: list[Account] = []
-    left_out: list[str] = []
-    for system in systems:
-        labels = sorted(_labels(system, env))
-        if not labels:
-            left_out.append(f"{system.title} is left out: {_unset(system, env)}")
-        for label in labels:
-            prefix = f"{system.name.upper()}_{label}_" if label else f"{system.name.upper()}_"
-            missing = [prefix + name for name in system.settings.required() if prefix + name not in env]
-            if missing:
-                raise MissingSetting(
-                    f"{system.title} is half set: {', '.join(missing)} missing",
-                    next_step=f"set {missing[0]} ({_where(system, missing[0].removeprefix(prefix))})"
-                    + _former_hint(missing, env),
-                )
-            name = f"{system.name}_{label.lower()}" if label else system.name
-            accounts.append(Account(name, system, _typed(system.settings, prefix, env)))
-    return accounts, left_out
-
-
-def former_names(env: Mapping[str, str]) -> list[str]:
-    """One line per variable that bears an old name."""
-    return [
-        f"{old} is the former name of {new}: rename it"
-        if "SUPABASE" not in old
-        else f"{old} is not used: set {new} to the Postgres connection string of the Supabase project"
-        for old, new in FORMER_NAMES.items()
-        if old in env and new not in env
-    ]
+    return typed(SyncSettings, "", env)
 
 
 def safe_url(value: str, *, setting: str) -> str:
@@ -172,29 +118,8 @@ def safe_url(value: str, *, setting: str) -> str:
     return value.rstrip("/")
 
 
-def _labels(system: System, env: Mapping[str, str]) -> Iterator[str]:
-    prefix = system.name.upper()
-    suffixes = "|".join(sorted((n.upper() for n in system.settings.model_fields), key=len, reverse=True))
-    pattern = re.compile(rf"^{prefix}_(?:([A-Z0-9]+)_)??(?:{suffixes})$")
-    found = {m.group(1) or "" for m in map(pattern.match, env) if m}
-    yield from found
-
-
-def _unset(system: System, env: Mapping[str, str]) -> str:
-    names = [f"{system.name.upper()}_{name}" for name in system.settings.required()]
-    return f"{' and '.join(names)} not set{_former_hint(names, env)}"
-
-
-def _former_hint(names: Sequence[str], env: Mapping[str, str]) -> str:
-    hints = [f"{old} is the former name of {new}" for old, new in FORMER_NAMES.items() if old in env and new in names]
-    return f" ({'; '.join(hints)})" if hints else ""
-
-
-def _where(system: System, name: str) -> str:
-    return system.settings.where.get(name.lower(), "see .env.example")
-
-
-def _typed(cls: type[T], prefix: str, env: Mapping[str, str]) -> T:
+def typed(cls: type[T], prefix: str, env: Mapping[str, str]) -> T:
+    """The settings whose variables begin with `prefix`. Raises MissingSetting for a value that is not valid."""
     values = {n: env[prefix + n.upper()] for n in cls.model_fields if prefix + n.upper() in env}
     try:
         return cls.model_validate(values)

@@ -11,12 +11,13 @@ from typing import Any
 import psycopg2
 from psycopg2 import sql
 
-from sync_assets.entity import Account, Entity, Whole, in_sync_order
+from sync_assets.account import Account, connected_accounts
+from sync_assets.entity import Entity, Whole, in_sync_order
 from sync_assets.errors import SyncError
 from sync_assets.load.database import Database
 from sync_assets.load.migrations import migrate
 from sync_assets.sandbox.server import Sandbox
-from sync_assets.settings import SyncSettings, connected_accounts, sync_settings
+from sync_assets.settings import SyncSettings, sync_settings
 from sync_assets.sync import Connected, Outcome, Request, connected, sync_entity
 from sync_assets.systems import SYSTEMS
 

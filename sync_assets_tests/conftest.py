@@ -18,6 +18,7 @@ from sync_assets.postgres import EmbeddedPostgres  # noqa: E402
 from sync_assets.sandbox.server import Sandbox  # noqa: E402
 from sync_assets_tests.canary import Canary  # noqa: E402
 from sync_assets_tests.company import Company, environment  # noqa: E402
+from sync_assets_tests.databases import Databases  # noqa: E402
 from sync_assets_tests.postgres.temporary import temporary_postgres  # noqa: E402
 
 UNLIMITED = {"kaiten": 0.0, "worksection": 0.0}
@@ -89,16 +90,25 @@ def _canary_watches(request: pytest.FixtureRequest) -> None:
 _numbers = count(1)
 
 
+@pytest.fixture(scope="session")
+def databases(cluster: EmbeddedPostgres, template: str) -> Databases:
+    return Databases(cluster, template)
+
+
 @pytest.fixture
 def make_database(cluster: EmbeddedPostgres, canary: Canary, request: pytest.FixtureRequest) -> Iterator[Any]:
     """make_database() -> the URL of a new database, migrated; `empty`: without tables; `grown`: with all records."""
     with ExitStack() as ends:
 
         def make(*, empty: bool = False, grown: bool = False) -> str:
-            name = f"test_{next(_numbers)}"
-            model = None if empty else request.getfixturevalue("grown_template" if grown else "template")
-            url = cluster.create_database(name, model)
-            ends.callback(cluster.drop_database, name)
+            if empty or grown:
+                name = f"made_{next(_numbers)}"
+                url = cluster.create_database(name, request.getfixturevalue("grown_template") if grown else None)
+                ends.callback(cluster.drop_database, name)
+            else:
+                databases = request.getfixturevalue("databases")
+                url = databases.take()
+                ends.callback(databases.give_back, url)
             ends.callback(canary.check_database, url)
             return url
 

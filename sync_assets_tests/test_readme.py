@@ -10,8 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 import sync_assets.entity
+from sync_assets.account import Account
 from sync_assets.cli import app
-from sync_assets.entity import Account, Entity
+from sync_assets.entity import Entity
 from sync_assets.load.database import Database
 from sync_assets.load.migrations import FOLDER, migrate
 from sync_assets.sync import Request, connected, sync_entity

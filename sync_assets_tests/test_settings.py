@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from sync_assets.account import connected_accounts, former_names
 from sync_assets.errors import MissingSetting, SyncError, UnsafeSetting
-from sync_assets.settings import connected_accounts, environment, former_names, safe_url, sync_settings
+from sync_assets.settings import environment, safe_url, sync_settings
 from sync_assets.systems import SYSTEMS
 
 KAITEN = {"KAITEN_API_URL": "https://example.kaiten.ru/api/latest", "KAITEN_API_TOKEN": "canary-kaiten"}
@@ -44,11 +45,11 @@ def test_half_an_account_is_an_error_that_names_the_other_half(missing: str) -> 
 def test_a_former_name_is_pointed_out() -> None:
     _, left_out = connected_accounts(SYSTEMS, {"WS_API_KEY": "k", "WS_DOMAIN": "d"})
     assert "WS_API_KEY is the former name of WORKSECTION_HASH" in left_out[1]
-    assert former_names({"WS_API_KEY": "k", "SUPABASE_KEY": "s"}) == [
+    assert former_names(SYSTEMS, {"WS_API_KEY": "k", "SUPABASE_KEY": "s"}) == [
         "WS_API_KEY is the former name of WORKSECTION_HASH: rename it",
         "SUPABASE_KEY is not used: set DATABASE_URL to the Postgres connection string of the Supabase project",
     ]
-    assert former_names({"WS_API_KEY": "k", "WORKSECTION_HASH": "k"}) == []
+    assert former_names(SYSTEMS, {"WS_API_KEY": "k", "WORKSECTION_HASH": "k"}) == []
 
 
 @pytest.mark.parametrize(

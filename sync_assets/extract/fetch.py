@@ -138,7 +138,7 @@ class Listing:
         self._carry = carry
         self._ahead = ahead
         self._stop = stop
-        self._met: dict[tuple[str | None, ...], int] = {}
+        self._met: dict[int, int] = {}  # by their hash: the keys of a long list would fill the memory
         self._gap = 0
         self._backs = 0
 
@@ -172,10 +172,10 @@ class Listing:
                         break
 
     def _is_gap(self, at: int, page: Page, anchor: str | None) -> bool:
-        keys = tuple(page.keys)
-        if len(keys) > 1 and self._met.setdefault(keys, at) != at:
+        keys = hash(tuple(page.keys))
+        if len(page.keys) > 1 and self._met.setdefault(keys, at) != at:
             raise PageLoop(f"the page at offset {at} is the page at offset {self._met[keys]} again")
-        if anchor is None or anchor in keys:
+        if anchor is None or anchor in page.keys:
             if at > self._gap:
                 self._backs = 0
             return False

@@ -72,6 +72,17 @@ def _steady(fields: Fields, common: set[str], gone: set[str], *, enough: bool) -
     return (fields.steady & common) | (fields.steady & gone)
 
 
+def watch(cursor: Cursor, account: str, entity: str, rows: list[Row]) -> tuple[list[Row], list[str]]:
+    """Compares changed rows with the fields known so far and remembers what they teach."""
+    if not rows:
+        return rows, []
+    known = read(cursor, account, entity)
+    learnt, rows, notes = compare(known, rows)
+    if learnt != known:
+        save(cursor, account, entity, learnt)
+    return rows, notes
+
+
 def read(cursor: Cursor, account: str, entity: str) -> Fields:
     cursor.execute("select fields from sync.metadata where account = %s and entity = %s", (account, entity))
     row = cursor.fetchone()

@@ -7,8 +7,6 @@ recognised when it is done again. The lease is a fenced row, not an advisory loc
 from __future__ import annotations
 
 import json
-import os
-import socket
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,10 +14,12 @@ from typing import Any
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from sync_assets.entity import Account, Entity
+from sync_assets.account import Account
+from sync_assets.entity import Entity
 from sync_assets.errors import AlreadyRunning, FencedOff, SyncError
 from sync_assets.extract.pages import Page, Position
 from sync_assets.load.database import Database
+from sync_assets.load.holder import holder_is_dead, this_process
 from sync_assets.load.upsert import Counts
 
 WAIT_FOR_LEASE = 3.0
@@ -239,7 +239,7 @@ class Ledger:
         row = cursor.fetchone()
         assert row is not None  # noqa: S101  inserted above
         holder, held, fence, watermark, saved, last_full_at, rows = row
-        if held and not _is_dead(holder):
+        if held and not holder_is_dead(holder):
             raise AlreadyRunning(f"already running: {holder}", account=self._account, entity=self._entity)
         cursor.execute(
             "update sync.logs set status = 'lost', finished_at = clock_timestamp(),"
@@ -258,7 +258,7 @@ class Ledger:
         cursor.execute(
             "update sync.metadata set lease_holder = %s, lease_fence = %s,"
             " lease_until = clock_timestamp() + make_interval(secs => %s) where account = %s and entity = %s",
-            (_holder(self._run_id), fence + 1, self._lease, self._account, self._entity),
+            (this_process(self._run_id), fence + 1, self._lease, self._account, self._entity),
         )
         state = State(log_id, fence + 1, watermark, None, log_id, seen, None, last_full_at, rows)
         if saved and time.time() - saved["saved"] < SWEEP_LIFE:
@@ -290,22 +290,3 @@ class Ledger:
             "update sync.metadata set cursor = %s where account = %s and entity = %s",
             (json.dumps(saved), self._account, self._entity),
         )
-
-
-def _holder(run_id: str | None) -> str:
-    run = f", Dagster run {run_id}" if run_id else ""
-    return f"process {os.getpid()} on {socket.gethostname()}{run}, since {time.strftime('%H:%M:%S', time.gmtime())} UTC"
-
-
-def _is_dead(holder: str | None) -> bool:
-    """Whether the holder was a process of this machine that is no more: then nobody waits for its lease to lapse."""
-    words = (holder or "").split()
-    if len(words) < 4 or words[3].rstrip(",") != socket.gethostname() or not words[1].isdigit():
-        return False
-    try:
-        os.kill(int(words[1]), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False

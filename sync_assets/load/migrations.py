@@ -15,7 +15,7 @@ from pathlib import Path
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from sync_assets.entity import Account
+from sync_assets.account import Account
 from sync_assets.errors import MigrationMismatch, NotMigrated, SyncError
 from sync_assets.load.database import BadValue, Database
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from sync_assets.entity import Account, Entity
+from sync_assets.account import Account
+from sync_assets.entity import Entity
 from sync_assets.errors import NotMigrated
 
 RECORD = ("raw_json", "seen", "sync_id", "payload_hash", "payload_shape", "first_seen_at", "synced_at")

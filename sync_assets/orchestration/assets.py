@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import dagster as dg
 
-from sync_assets.entity import Account, Entity
+from sync_assets.account import Account
+from sync_assets.entity import Entity
 from sync_assets.orchestration.io_manager import RecordStream, table_of
 from sync_assets.orchestration.resources import Sync
 from sync_assets.settings import SyncSettings

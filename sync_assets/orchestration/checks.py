@@ -5,8 +5,9 @@ from typing import Any
 
 import dagster as dg
 
+from sync_assets.account import Account
 from sync_assets.check import CHECKS, Finding, Scope, check_entity, checks_of
-from sync_assets.entity import Account, Entity
+from sync_assets.entity import Entity
 from sync_assets.errors import SyncError
 from sync_assets.orchestration.io_manager import failure
 from sync_assets.orchestration.resources import Sync

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from sync_assets.entity import Account, Entity
+from sync_assets.account import Account
+from sync_assets.entity import Entity
 from sync_assets.errors import SyncError
 from sync_assets.load.target import Target
 from sync_assets.load.upsert import Counts

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from sync_assets.entity import Account
+from sync_assets.account import Account
 from sync_assets.orchestration.report import REPORT
 
 Job: TypeAlias = dg.JobDefinition | UnresolvedAssetJobDefinition

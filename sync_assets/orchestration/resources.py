@@ -9,7 +9,7 @@ from typing import Literal
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from sync_assets.entity import Account
+from sync_assets.account import Account
 from sync_assets.errors import FixConfig
 from sync_assets.settings import sync_settings
 from sync_assets.sync import Connected, Request

@@ -12,7 +12,8 @@ from typing import Any, Literal
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from sync_assets.entity import Account, Bucket
+from sync_assets.account import Account
+from sync_assets.entity import Bucket
 from sync_assets.errors import MissingSetting, SyncError
 from sync_assets.extract.budget import Budget
 from sync_assets.extract.http import Door, Mask

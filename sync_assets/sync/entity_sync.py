@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from sync_assets import crash
-from sync_assets.entity import Each, Entity, Inside, Params, Requested, Whole
+from sync_assets.entity import Entity, Inside, Params
 from sync_assets.errors import FixConfig, Forbidden, FuseBlown, RecordGone, RecordRejected, RetryLater, SyncError
 from sync_assets.extract.fetch import Fetch
 from sync_assets.extract.http import Answer
@@ -23,8 +23,9 @@ from sync_assets.load import deletions, drift, nested, parents
 from sync_assets.load.database import BadValue
 from sync_assets.load.ledger import Ledger, State
 from sync_assets.load.slow_path import reject, write_slowly
-from sync_assets.load.upsert import Batch, Counts, Row, batch, changed, write
+from sync_assets.load.upsert import Batch, Counts, batch, changed, write
 from sync_assets.sync.connection import Connected
+from sync_assets.sync.plan import decide, surely_read
 from sync_assets.sync.request import Outcome, Progress, Request
 
 
@@ -48,11 +49,6 @@ class EntitySync:
         self._requests = connection.door.requests
         self._waited = connection.budget.waited
         self._totals = Counts()
-        self._fetch = Fetch(
-            lambda path, params, stop: self._ask(path, params, stop=stop),
-            Splitter(self._door.api.at, entity.keys, self.target.canonical),
-            connection.stored_keys,
-        )
         self._complete = False
         self._began: datetime | None = None
 
@@ -69,7 +65,16 @@ class EntitySync:
             self.ledger.no_sweep()
             self._by_id(self.request.ids)
         else:
-            reads, since = self._plan()
+            plan = decide(
+                self.entity,
+                self.request,
+                watermark=self.state.watermark,
+                overlap=self.connection.settings.sync_overlap_seconds,
+                ask=lambda path, params: self._ask(path, params).body,
+                source_now=self._door.source_now,
+            )
+            self._note(plan.note)
+            self._complete = plan.complete
             resume = None
             if self._complete:
                 resume = self.ledger.sweep()
@@ -77,8 +82,7 @@ class EntitySync:
                 self.ledger.no_sweep()
             if resume:
                 self._note("went on with an unfinished sweep")
-            formatted = since.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z" if since else None
-            self._load(self._fetch.pages(reads, since=formatted, resume=resume))
+            self._load(self._fetch().pages(plan.reads, since=plan.since, resume=resume))
             for read in self.entity.reads:
                 if isinstance(read, Inside):
                     self._derive(read)
@@ -93,15 +97,14 @@ class EntitySync:
             "success",
             whole=self._complete,
             rows=rows,
-            watermark=self._watermark(newest),
+            watermark=surely_read(self.entity, self.request, newest=newest, began=self._swept_since or self._began),
             **self._effort(),
         )
         return self.outcome
 
     def fail(self, error: SyncError) -> None:
-        with suppress(
-            SyncError
-        ):  # the ledger out of reach: the next sync finds the lapsed lease and calls this one lost
+        # Is the ledger out of reach, the next sync finds the lapsed lease and calls this one lost.
+        with suppress(SyncError):
             # A blown fuse ends its sweep: the next one looks afresh instead of trusting what this one saw.
             self.ledger.close("failed", error=error, whole=isinstance(error, FuseBlown), **self._effort())
 
@@ -112,45 +115,20 @@ class EntitySync:
             "note": self.outcome.note or None,
         }
 
-    # What to read
+    # Reading
 
-    def _plan(self) -> tuple[list[Requested], datetime | None]:
-        """The reads of this sync and the time from which on. Sets whether they make a complete sweep."""
-        reads: list[Requested] = [r for r in self.entity.reads if isinstance(r, Whole | Each)]
-        since = self.request.since
-        if since is None and self.request.kind != "full" and self.ledger.state.watermark:
-            since = self.ledger.state.watermark - timedelta(seconds=self.connection.settings.sync_overlap_seconds)
-        if since and self.entity.since:
-            return reads, since
-        if since and self.entity.changes:
-            now = self._door.source_now()
-            plan = self.entity.changes(lambda path, params: self._ask(path, params).body, since, now)
-            if not isinstance(plan, str):
-                return list(plan), None
-            self._note(plan)
-        self._complete = True
-        return reads, None
+    def _fetch(self, *, by_key: bool = False) -> Fetch:
+        return Fetch(
+            lambda path, params, stop: self._ask(path, params, stop=stop, by_key=by_key),
+            Splitter(self._door.api.at, self.entity.keys, self.target.canonical),
+            self.connection.stored_keys,
+        )
 
     def _ask(self, path: str, params: Params, *, stop: threading.Event | None = None, by_key: bool = False) -> Answer:
         answer = self._door.ask(path, params, stop=stop, by_key=by_key)
         if self._began is None and (date := answer.date):
             self._began = date
         return answer
-
-    def _watermark(self, newest: datetime | None) -> datetime | None:
-        """The newest source time that was surely read.
-
-        Rows may change behind a read that is under way: nothing later than the source's clock at its beginning counts.
-        """
-        partial = self.request.kind == "selective" or self.request.ids or self.request.since
-        if partial or not (self.entity.since or self.entity.changes):
-            return None
-        began = self._swept_since or self._began
-        if self.entity.changes:
-            return began
-        if newest is None or began is None:
-            return None
-        return min(newest, began)
 
     def _stored(self) -> tuple[int, datetime | None]:
         row = self.connection.database.query(
@@ -168,9 +146,10 @@ class EntitySync:
 
             def hand_over() -> None:
                 nonlocal held, commit
+                found = batch(held)
                 if commit:
                     commit.result()
-                commit = writer.submit(self._commit, held) if held else None
+                commit = writer.submit(self._commit, held, found) if held else None
                 held = []
 
             try:
@@ -185,11 +164,10 @@ class EntitySync:
             hand_over()
             hand_over()
 
-    def _commit(self, pages: list[Page]) -> None:
+    def _commit(self, pages: list[Page], found: Batch) -> None:
         crash.point("after read")
         if self._complete and self.state.began is None and self._began:
             self.state.began = self._began.isoformat()
-        found = batch(pages)
         slow = found.suspect
         while True:
             try:
@@ -209,7 +187,9 @@ class EntitySync:
             return Counts()
         rows = changed(cursor, self.target, found.rows)
         log_id = self.state.log_id
-        rows = self._watch_fields(cursor, rows)
+        rows, notes = drift.watch(cursor, self.connection.account.name, self.entity.name, rows)
+        for note in notes:
+            self._note(note)
         counts = (write_slowly if slow else write)(cursor, self.target, rows, log_id)
         for record in found.keyless:
             reject(cursor, self.target, record, log_id)
@@ -225,18 +205,6 @@ class EntitySync:
         )
         crash.point("before commit")
         return counts
-
-    def _watch_fields(self, cursor: Cursor, rows: list[Row]) -> list[Row]:
-        if not rows:
-            return rows
-        account, entity = self.connection.account.name, self.entity.name
-        known = drift.read(cursor, account, entity)
-        learnt, rows, notes = drift.compare(known, rows)
-        if learnt != known:
-            drift.save(cursor, account, entity, learnt)
-        for note in notes:
-            self._note(note)
-        return rows
 
     def _derive(self, read: Inside) -> None:
         parent = self.connection.target(read.parent)
@@ -273,13 +241,8 @@ class EntitySync:
                 next_step="sync the whole entity instead",
             )
         gone: dict[str, str] = {}
-        fetch = Fetch(
-            lambda path, params, stop: self._ask(path, params, stop=stop, by_key=True),
-            Splitter(self._door.api.at, self.entity.keys, self.target.canonical),
-            self.connection.stored_keys,
-        )
         held: list[Page] = []
-        for key, found in fetch.by_id(one, keys):
+        for key, found in self._fetch(by_key=True).by_id(one, keys):
             if isinstance(found, Page):
                 held.append(found)
             elif isinstance(found, RecordGone):
@@ -289,7 +252,7 @@ class EntitySync:
             else:
                 raise found
         if held:
-            self._commit(held)
+            self._commit(held, batch(held))
         return gone
 
     def _by_id(self, keys: Sequence[str]) -> None:
@@ -345,5 +308,5 @@ class EntitySync:
         self.connection.database.transaction(work)
 
     def _note(self, text: str) -> None:
-        if text not in self.outcome.note.split("; "):
+        if text and text not in self.outcome.note.split("; "):
             self.outcome.note = f"{self.outcome.note}; {text}".removeprefix("; ")

@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sync_assets.entity import Account, in_sync_order
-from sync_assets.settings import connected_accounts, sync_settings
+from sync_assets.account import Account, connected_accounts
+from sync_assets.entity import in_sync_order
+from sync_assets.settings import sync_settings
 from sync_assets.sync import Request, connected, sync_entity
 from sync_assets.systems import SYSTEMS
 from sync_assets_tests.bench import baseline

@@ -21,11 +21,11 @@ from typing import Any
 import httpx
 import psycopg2
 
+from sync_assets.account import connected_accounts
 from sync_assets.load.database import Database
 from sync_assets.load.migrations import migrate
 from sync_assets.postgres import EmbeddedPostgres
 from sync_assets.processes import Process, wait_for
-from sync_assets.settings import connected_accounts
 from sync_assets.systems import SYSTEMS
 from sync_assets_tests.bench import baseline
 from sync_assets_tests.bench.client import COUNTS

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sync_assets.entity import Account, Entity
-from sync_assets.settings import connected_accounts
+from sync_assets.account import Account, connected_accounts
+from sync_assets.entity import Entity
 from sync_assets.systems import SYSTEMS
 
 ENVIRONMENT = {

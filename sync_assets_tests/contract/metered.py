@@ -6,7 +6,8 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from sync_assets.settings import connected_accounts, sync_settings
+from sync_assets.account import connected_accounts
+from sync_assets.settings import sync_settings
 from sync_assets.sync import connected
 from sync_assets.systems import SYSTEMS
 

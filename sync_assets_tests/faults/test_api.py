@@ -11,10 +11,10 @@ from email.utils import formatdate
 import httpx
 import pytest
 
+from sync_assets.account import connected_accounts
 from sync_assets.errors import FuseBlown, RetryLater, SourceUnavailable, Throttled, UnsafeSetting
 from sync_assets.extract.http import retry_after
 from sync_assets.sandbox.server import Sandbox
-from sync_assets.settings import connected_accounts
 from sync_assets.systems import SYSTEMS
 from sync_assets_tests.company import Company
 from sync_assets_tests.faults.recovery import assert_recovered, failed

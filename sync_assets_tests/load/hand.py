@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sync_assets.entity import Account, ById, Entity, Whole
+from sync_assets.account import Account
+from sync_assets.entity import ById, Entity, Whole
 from sync_assets.extract.pages import Page, key_reader
 from sync_assets.load.database import Database
 from sync_assets.load.slow_path import write_slowly

@@ -9,10 +9,11 @@ import os
 import signal
 import sys
 
+from sync_assets.account import connected_accounts
 from sync_assets.entity import in_sync_order
 from sync_assets.errors import SyncError
 from sync_assets.load import ledger
-from sync_assets.settings import connected_accounts, sync_settings
+from sync_assets.settings import sync_settings
 from sync_assets.sync import Request, connected, sync_entity
 from sync_assets.systems import SYSTEMS
 

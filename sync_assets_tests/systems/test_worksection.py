@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from sync_assets.account import connected_accounts
 from sync_assets.errors import BadCredentials, TooManyRecords
 from sync_assets.sandbox.server import Sandbox
-from sync_assets.settings import connected_accounts
 from sync_assets.systems import SYSTEMS
 from sync_assets.systems.worksection.api import WorksectionApi, WorksectionSettings, md5_hash
 from sync_assets.systems.worksection.entities import changed_tasks

@@ -1,6 +1,7 @@
 """Kaiten: boards and cards, a tree that is paged; https://developers.kaiten.ru."""
 
-from sync_assets.entity import Bucket, System
+from sync_assets.account import System
+from sync_assets.entity import Bucket
 from sync_assets.systems.kaiten.api import KaitenApi, KaitenSettings
 from sync_assets.systems.kaiten.entities import ENTITIES
 

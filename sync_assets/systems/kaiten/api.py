@@ -21,6 +21,12 @@ class KaitenSettings(AccountSettings):
         "api_token": "Kaiten: user menu, Settings, API key; the token has its user's rights",
     }
 
+    former: ClassVar[Mapping[str, str]] = {
+        "KAITEN_TOKEN": "api_token",
+        "KAITEN_DOMAIN": "api_url",
+        "KAITEN_BASE_URL": "api_url",
+    }
+
     api_url: str
     api_token: SecretStr
 

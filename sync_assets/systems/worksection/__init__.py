@@ -1,6 +1,7 @@
 """Worksection: projects and tasks in one answer each, without pages or change stamps; https://worksection.com/en/faq/api.html."""
 
-from sync_assets.entity import Bucket, System
+from sync_assets.account import System
+from sync_assets.entity import Bucket
 from sync_assets.systems.worksection.api import WorksectionApi, WorksectionSettings
 from sync_assets.systems.worksection.entities import entities
 

@@ -37,6 +37,8 @@ class WorksectionSettings(AccountSettings):
         "hash": "Worksection: account settings, API, administrative key (32 characters)",
     }
 
+    former: ClassVar[Mapping[str, str]] = {"WS_API_KEY": "hash", "WORKSECTION_API_KEY": "hash", "WS_DOMAIN": "domain"}
+
     domain: str
     hash: SecretStr
     auth: Literal["md5", "header", "bearer"] = "md5"

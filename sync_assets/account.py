@@ -1,0 +1,130 @@
+"""Systems, and the accounts of them that the environment connects; what is missing is named with where to get it.
+
+An account is found by the variables of its system: KAITEN_API_URL makes the account `kaiten`, KAITEN_EMEA_API_URL
+beside it the account `kaiten_emea`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sync_assets.entity import Bucket, Entity, Params
+from sync_assets.errors import MissingSetting, UnsafeSetting
+from sync_assets.extract.http import Api
+from sync_assets.settings import FORMER_NAMES, AccountSettings, environment, typed
+
+TLS_SWITCHES = re.compile(r"^(SYNC|[A-Z0-9]+)_(VERIFY(_TLS|_SSL)?|TLS_VERIFY|SSL_VERIFY|INSECURE)$|^PYTHONHTTPSVERIFY$")
+
+
+@dataclass(frozen=True)
+class System:
+    """One source: its entities, its dialect and its settings. The name is also the prefix of its variables."""
+
+    name: str
+    title: str
+    settings: type[AccountSettings]
+    api: Callable[[Any], Api]
+    entities: Callable[[Any], tuple[Entity, ...]]
+    buckets: tuple[Bucket, ...]
+    preflight: tuple[str, Params]
+    docs: str = ""
+
+
+@dataclass(frozen=True)
+class Account:
+    """One connected account of a system: its own schema, keys, budgets, leases, watermarks and assets."""
+
+    name: str
+    system: System
+    settings: AccountSettings
+
+    @property
+    def schema(self) -> str:
+        return self.name
+
+    @property
+    def entities(self) -> tuple[Entity, ...]:
+        return self.system.entities(self.settings)
+
+    def entity(self, name: str) -> Entity:
+        return next(e for e in self.entities if e.name == name)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What `Inside` statements may refer to; never a secret."""
+        return self.settings.options()
+
+
+def connected_accounts(
+    systems: Sequence[System], env: Mapping[str, str] | None = None
+) -> tuple[list[Account], list[str]]:
+    """The accounts that the environment connects, and one line for each system that is left out.
+
+    Raises MissingSetting where an account has some of its variables but not all, UnsafeSetting where a value would
+    send a secret over plain HTTP or into a private network.
+    """
+    env = environment() if env is None else env
+    for name in env:
+        if TLS_SWITCHES.match(name):
+            raise UnsafeSetting(
+                f"{name} asks for connections without TLS checks; there is no such switch",
+                next_step=f"remove {name}; add a private CA with SSL_CERT_FILE instead",
+            )
+    accounts: list[Account] = []
+    left_out: list[str] = []
+    for system in systems:
+        labels = sorted(_labels(system, env))
+        if not labels:
+            left_out.append(f"{system.title} is left out: {_unset(system, env)}")
+        for label in labels:
+            prefix = f"{system.name.upper()}_{label}_" if label else f"{system.name.upper()}_"
+            missing = [prefix + name for name in system.settings.required() if prefix + name not in env]
+            if missing:
+                raise MissingSetting(
+                    f"{system.title} is half set: {', '.join(missing)} missing",
+                    next_step=f"set {missing[0]} ({_where(system, missing[0].removeprefix(prefix))})"
+                    + _former_hint(system, prefix, missing, env),
+                )
+            name = f"{system.name}_{label.lower()}" if label else system.name
+            accounts.append(Account(name, system, typed(system.settings, prefix, env)))
+    return accounts, left_out
+
+
+def former_names(systems: Sequence[System], env: Mapping[str, str]) -> list[str]:
+    """One line per variable that bears an old name."""
+    former = {
+        old: f"{old} is the former name of {s.name.upper()}_{new.upper()}: rename it"
+        for s in systems
+        for old, new in s.settings.former.items()
+        if f"{s.name.upper()}_{new.upper()}" not in env
+    }
+    if "DATABASE_URL" not in env:
+        supabase = "is not used: set {} to the Postgres connection string of the Supabase project"
+        former |= {old: f"{old} {supabase.format(new)}" for old, new in FORMER_NAMES.items()}
+    return [said for old, said in former.items() if old in env]
+
+
+def _labels(system: System, env: Mapping[str, str]) -> Iterator[str]:
+    prefix = system.name.upper()
+    suffixes = "|".join(sorted((n.upper() for n in system.settings.model_fields), key=len, reverse=True))
+    pattern = re.compile(rf"^{prefix}_(?:([A-Z0-9]+)_)??(?:{suffixes})$")
+    found = {m.group(1) or "" for m in map(pattern.match, env) if m}
+    yield from found
+
+
+def _unset(system: System, env: Mapping[str, str]) -> str:
+    names = [f"{system.name.upper()}_{name}" for name in system.settings.required()]
+    return f"{' and '.join(names)} not set{_former_hint(system, f'{system.name.upper()}_', names, env)}"
+
+
+def _former_hint(system: System, prefix: str, names: Sequence[str], env: Mapping[str, str]) -> str:
+    former = {old: prefix + new.upper() for old, new in system.settings.former.items()}
+    hints = [f"{old} is the former name of {new}" for old, new in former.items() if old in env and new in names]
+    return f" ({'; '.join(hints)})" if hints else ""
+
+
+def _where(system: System, name: str) -> str:
+    return system.settings.where.get(name.lower(), "see .env.example")
