@@ -50,8 +50,8 @@ def up() -> None:
 @app.command()
 def migrate() -> None:
     """Applies the files of sql/ that the database at DATABASE_URL lacks, each in a transaction of its own."""
-    from sync_assets.load import migrations
     from sync_assets.account import connected_accounts
+    from sync_assets.load import migrations
     from sync_assets.systems import SYSTEMS
 
     accounts, left_out = connected_accounts(SYSTEMS)
