@@ -43,6 +43,10 @@ class State:
     last_full_at: datetime | None
     rows: int | None
 
+    @property
+    def swept_since(self) -> datetime | None:
+        return datetime.fromisoformat(self.began) if self.began else None
+
 
 class Ledger:
     """Use: `open`, then `commit` per batch, then `close`. The lease is held from `open` to `close`."""

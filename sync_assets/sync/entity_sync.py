@@ -56,10 +56,6 @@ class EntitySync:
     def state(self) -> State:
         return self.ledger.state
 
-    @property
-    def _swept_since(self) -> datetime | None:
-        return datetime.fromisoformat(self.state.began) if self.state.began else None
-
     def run(self) -> None:
         if self.request.ids:
             self.ledger.no_sweep()
@@ -73,7 +69,7 @@ class EntitySync:
                 ask=lambda path, params: self._ask(path, params).body,
                 source_now=self._door.source_now,
             )
-            self._note(plan.note)
+            self.outcome.remark(plan.note)
             self._complete = plan.complete
             resume = None
             if self._complete:
@@ -81,7 +77,7 @@ class EntitySync:
             else:
                 self.ledger.no_sweep()
             if resume:
-                self._note("went on with an unfinished sweep")
+                self.outcome.remark("went on with an unfinished sweep")
             self._load(self._fetch().pages(plan.reads, since=plan.since, resume=resume))
             for read in self.entity.reads:
                 if isinstance(read, Inside):
@@ -91,13 +87,16 @@ class EntitySync:
         self._link()
 
     def close(self) -> Outcome:
-        rows, newest = self._stored()
+        stored = sql.SQL("select count(*), max(source_changed_at) from {}").format(self.target.table)
+        rows, newest = self.connection.database.query(stored)
         self.outcome.rows = rows
         self.outcome.totals = self.ledger.close(
             "success",
             whole=self._complete,
             rows=rows,
-            watermark=surely_read(self.entity, self.request, newest=newest, began=self._swept_since or self._began),
+            watermark=surely_read(
+                self.entity, self.request, newest=newest, began=self.state.swept_since or self._began
+            ),
             **self._effort(),
         )
         return self.outcome
@@ -115,8 +114,6 @@ class EntitySync:
             "note": self.outcome.note or None,
         }
 
-    # Reading
-
     def _fetch(self, *, by_key: bool = False) -> Fetch:
         return Fetch(
             lambda path, params, stop: self._ask(path, params, stop=stop, by_key=by_key),
@@ -129,12 +126,6 @@ class EntitySync:
         if self._began is None and (date := answer.date):
             self._began = date
         return answer
-
-    def _stored(self) -> tuple[int, datetime | None]:
-        row = self.connection.database.query(
-            sql.SQL("select count(*), max(source_changed_at) from {}").format(self.target.table)
-        )
-        return row[0], row[1]
 
     # Loading
 
@@ -189,7 +180,7 @@ class EntitySync:
         log_id = self.state.log_id
         rows, notes = drift.watch(cursor, self.connection.account.name, self.entity.name, rows)
         for note in notes:
-            self._note(note)
+            self.outcome.remark(note)
         counts = (write_slowly if slow else write)(cursor, self.target, rows, log_id)
         for record in found.keyless:
             reject(cursor, self.target, record, log_id)
@@ -234,8 +225,7 @@ class EntitySync:
 
     def _look(self, keys: Sequence[str]) -> dict[str, str]:
         """Asks for records by key and loads those that answer. Answers the evidence for those that are gone."""
-        one = self.entity.one
-        if one is None:
+        if (one := self.entity.one) is None:
             raise FixConfig(
                 f"{self.entity.name} cannot be read by id; the API has no such read",
                 next_step="sync the whole entity instead",
@@ -270,13 +260,15 @@ class EntitySync:
         keys = unseen.keys
         fuse.check(missing=len(keys), rows=unseen.living, seen=unseen.seen)
         if self.request.allow_deletions is not None:
-            self._note(f"up to {self.request.allow_deletions} deletions were allowed, {len(keys)} records are missing")
+            self.outcome.remark(
+                f"up to {self.request.allow_deletions} deletions were allowed, {len(keys)} records are missing"
+            )
         if not keys:
             return
         if self.entity.one:
             gone = self._look(keys)
         elif unseen.keyless:
-            self._note(f"{unseen.keyless} records came without a key: nothing was deleted")
+            self.outcome.remark(f"{unseen.keyless} records came without a key: nothing was deleted")
             return
         else:
             inside = [r.parent for r in self.entity.reads if isinstance(r, Inside)]
@@ -306,7 +298,3 @@ class EntitySync:
                 parents.note_missing(cursor, self.target, parent, link, self.state.log_id)
 
         self.connection.database.transaction(work)
-
-    def _note(self, text: str) -> None:
-        if text and text not in self.outcome.note.split("; "):
-            self.outcome.note = f"{self.outcome.note}; {text}".removeprefix("; ")

@@ -35,5 +35,10 @@ class Outcome:
     gone: dict[str, str] = field(default_factory=dict)
     unreachable: dict[str, str] = field(default_factory=dict)
 
+    def remark(self, text: str) -> None:
+        """Adds to the note, once."""
+        if text and text not in self.note.split("; "):
+            self.note = f"{self.note}; {text}".removeprefix("; ")
+
 
 Progress = Callable[[str, Counts, int], None]
