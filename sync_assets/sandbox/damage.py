@@ -77,6 +77,7 @@ def ask(fault: Fault, request: Request) -> None:
         shares = {"A14": ("forget", 0.6), "L1": ("share", 0.5), "A11": ("narrow", 0.5)}
         share = float(fault.option(*shares[fault.id]))
         before = request.keep
+        request.strict |= fault.id == "A11" or (fault.id == "L1" and fault.option("by_id", "yes") == "no")
         request.keep = lambda key: not unlucky(key, share) and (before is None or before(key))
     request.altered = True
     fault.strikes += 1

@@ -32,6 +32,8 @@ class Request:
     headers: dict[str, str]
     body: bytes = b""
     keep: Callable[[Any], bool] | None = None
+    # Whether what is not kept is hidden from looks by id too.
+    strict: bool = False
     # Set when a fault changed what is asked for: such an answer must not be remembered.
     altered: bool = False
     # Faults that the dialect itself carries out, by id.

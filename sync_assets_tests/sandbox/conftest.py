@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from sync_assets.sandbox.server import Sandbox
+from sync_assets_tests.sandbox.hubspot import Portal
 
 UNLIMITED = {"kaiten": 0.0, "worksection": 0.0, "hubspot": 0.0}
 
@@ -62,3 +63,10 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"recorded payloads are not at {folder}; set SYNC_ASSETS_SHARED_DATA")
     return folder
+
+
+@pytest.fixture
+def portal(sb: Sandbox) -> Iterator[Portal]:
+    caller = Portal(sb)
+    with caller.http:
+        yield caller

@@ -1,3 +1,5 @@
+"""Kaiten's dialect as a client meets it: routes, pages, limits, errors and the shapes of records."""
+
 import json
 import time
 from pathlib import Path

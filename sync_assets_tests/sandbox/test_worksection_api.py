@@ -1,3 +1,5 @@
+"""Worksection's dialect as a client meets it: proofs of identity, actions, errors inside 200 and tags."""
+
 import json
 import time
 from pathlib import Path

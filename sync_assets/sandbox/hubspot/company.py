@@ -124,10 +124,10 @@ class HubSpotCompany:
         """A bulk edit: all these records, or every one, changed in one and the same millisecond."""
         shelf = self.shelf(entity)
         with self.changing():
-            moment = at or self.clock.now()
+            moment, seen = at or self.clock.now(), self.now(None)
             for id in list(shelf.ids if ids is None else ids):
                 thing = shelf.get(id)
-                shelf.put(Thing(id, thing.created, millis(moment), thing.packed), millis(moment))
+                shelf.put(Thing(id, thing.created, millis(moment), thing.packed), seen)
             return moment
 
     def archive(self, entity: str, id: int, at: datetime | None = None) -> None:
