@@ -84,7 +84,6 @@ _OWN = {
         website Website string text
         twitterhandle Twitter_handle string text
         facebookfans Facebook_fans number number
-        date_field Date_field date date
         createdate Create_date datetime date
         hs_lastmodifieddate Last_modified datetime date !
         hs_object_id Record_ID number number !

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 
 def _row(api: "HubSpot", kind: Kind, id: int, given: Record) -> bytes:
+    """A write answers with what it was given, not with the whole record."""
     shelf = api.company.shelves[kind.name]
-    return shelf.row(shelf.get(id), shelf.selection([*given, *shelf.get(id).properties()]))
+    return shelf.row(shelf.get(id), shelf.selection(given))
 
 
 def _create(company: HubSpotCompany, kind: Kind, body: Record) -> tuple[int, Record]:
@@ -37,8 +38,8 @@ def _update(company: HubSpotCompany, kind: Kind, id: str, properties: Record) ->
     number = int(id) if id.isdigit() else 0
     if number not in company.shelves[kind.name].living:
         raise errors.not_found(id)
-    # An empty text is how a value is cleared over the API.
-    company.update(kind.name, number, {name: value or None for name, value in properties.items()})
+    # A value that was cleared over the API is read as an empty text ever after, not as null.
+    company.update(kind.name, number, properties)
     return number
 
 
@@ -97,7 +98,7 @@ def batch_archive(api: "HubSpot", request: Request, kind: Kind) -> Answer:
 def merge(api: "HubSpot", request: Request, kind: Kind) -> Answer:
     body = objects.given(request)
     id = api.company.merge(kind.name, int(body["primaryObjectId"]), int(body["objectIdToMerge"]))
-    return of_record(_row(api, kind, id, {}))
+    return of_record(_row(api, kind, id, dict(api.company.properties(kind.name, id))))
 
 
 def gdpr_delete(api: "HubSpot", request: Request, kind: Kind) -> Answer:
