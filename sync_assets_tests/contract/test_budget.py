@@ -11,7 +11,7 @@ from sync_assets.sandbox.server import Sandbox
 from sync_assets_tests.company import Company
 
 RATE = 20.0
-SECONDS = 5.0
+SECONDS = 4.0
 
 
 def test_two_processes_and_their_threads_keep_the_limit_and_use_it(

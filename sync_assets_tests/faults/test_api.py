@@ -33,12 +33,12 @@ from sync_assets_tests.faults.recovery import assert_recovered, failed
 def test_a1_the_wait_that_a_429_asks_for_is_kept_and_shown(
     company: Company, options: dict[str, object], waits: float
 ) -> None:
-    company.sandbox.faults.set("A1", path="/tags", times=2, **options)
+    company.sandbox.faults.set("A1", path="/tags", times=1, **options)
     started = time.monotonic()
     outcome = company.synced("full", only="tags")["tags"]
-    assert time.monotonic() - started >= 2 * waits
-    assert outcome.totals["throttled_seconds"] >= 2 * waits * 0.9
-    assert outcome.totals["requests"] == 3
+    assert time.monotonic() - started >= waits
+    assert outcome.totals["throttled_seconds"] >= waits * 0.9
+    assert outcome.totals["requests"] == 2
     assert_recovered(company)
 
 
@@ -100,7 +100,7 @@ def test_a1_a_full_sync_never_beats_the_limit(
 
 
 def test_a1_one_process_that_is_told_to_wait_holds_back_the_others(company: Company) -> None:
-    until = time.time() + 4.5
+    until = time.time() + 3.5
     command = [sys.executable, "-m", "sync_assets_tests.contract.metered", "kaiten", str(until)]
     env = {**os.environ, **company.env, "KAITEN_RATE": "20"}
     processes = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for _ in range(2)]
