@@ -7,6 +7,7 @@ edit: its values are carried over, and the check `fields_present` goes red until
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -40,22 +41,24 @@ class Fields:
 
 def compare(fields: Fields, rows: Sequence[Row]) -> tuple[Fields, list[Row], list[str]]:
     """What these changed rows teach: the fields as known now, the rows with gone fields carried over, and notes."""
-    shapes: list[set[str]] = []
+    alike: Counter[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = Counter()
     for row in rows:
         try:
-            names = {n for n in _decode(row.record) if "\0" not in n}  # Postgres holds no such name
-            shapes.append((names | set(row.read.omits)) - set(row.read.adds))
+            alike[tuple(_decode(row.record)), row.read.omits, row.read.adds] += 1
         except (msgspec.DecodeError, RecursionError):
             continue  # the slow path tells what is wrong with this record
-    if not shapes:
+    if not alike:
         return fields, list(rows), []
+    # Postgres holds no name with a NUL.
+    shapes = [({n for n in names if "\0" not in n} | set(omits)) - set(adds) for names, omits, adds in alike]
+    enough = alike.total() >= ENOUGH
     met, common = set.union(*shapes), set.intersection(*shapes)
     first = not fields.known
     new = set() if first else met - fields.known - {"_notes"}
-    gone = (fields.steady | fields.gone) - met if len(shapes) >= ENOUGH else fields.gone - met
+    gone = (fields.steady | fields.gone) - met if enough else fields.gone - met
     learnt = Fields(
         known=fields.known | met,
-        steady=_steady(fields, common, gone, enough=len(shapes) >= ENOUGH),
+        steady=_steady(fields, common, gone, enough=enough),
         gone=gone,
     )
     notes = [f"new field: {name}" for name in sorted(new)]

@@ -20,6 +20,9 @@ from sync_assets.entity import ById, Whole
 from sync_assets.extract.pages import Page
 from sync_assets.load.target import Target
 
+COPY_BYTES = 1 << 18
+"""At once; psycopg2's own 8 KB are smaller than many a record."""
+
 # Documents lie in the row itself where they fit its page, and uncompressed beside it where they do not.
 STAGE = """
 create temp table if not exists sync_stage (
@@ -184,7 +187,7 @@ def stage(cursor: Cursor, rows: list[Row]) -> None:
             )
         )
     lines.seek(0)
-    cursor.copy_expert("copy sync_stage (ord, key, doc, hash, seen, shape, omits, adds) from stdin", lines)
+    cursor.copy_expert("copy sync_stage (ord, key, doc, hash, seen, shape, omits, adds) from stdin", lines, COPY_BYTES)
 
 
 def open_stage(cursor: Cursor) -> None:
