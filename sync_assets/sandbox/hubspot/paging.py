@@ -8,7 +8,7 @@ import base64
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl
 
 from sync_assets.sandbox.dialect import Record, Request
 from sync_assets.sandbox.hubspot.errors import invalid
@@ -87,8 +87,8 @@ def start(style: str, token: str | None) -> int:
 
 def following(request: Request, token: str) -> Record:
     """`paging`, with the absolute link that some clients follow instead of `after`."""
-    pairs = [(k, v) for k, v in parse_qsl(request.raw_query, keep_blank_values=True) if k != "after"]
-    link = f"{base(request)}{request.path}?{urlencode([*pairs, ('after', token)])}"
+    rest = CURSOR.sub("", request.raw_query).rstrip("&")
+    link = f"{base(request)}{request.path}?{rest}{'&' if rest else ''}after={token}"
     return {"next": {"after": token, "link": link}}
 
 

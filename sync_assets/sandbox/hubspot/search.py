@@ -28,9 +28,9 @@ def found(shelf: Shelf, things: Iterable[Thing], definitions: Types, links: Link
     groups = _groups(body)
     tests = [[_test(shelf, definitions, links, one) for one in group] for group in groups]
     needles = str(body.get("query") or "").lower()
-    hits = []
+    hits, read = [], bool(needles) or _reads_values(groups, shelf)
     for thing in things:
-        values = thing.properties() if _reads_values(groups, shelf) or needles else {}
+        values = thing.properties() if read else {}
         if tests and not any(all(test(thing, values) for test in group) for group in tests):
             continue
         if needles and not any(needles in value.lower() for value in values.values()):
