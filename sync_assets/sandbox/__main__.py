@@ -70,6 +70,9 @@ def main() -> int:
             sandbox.faults.parse(text)
     except RefusedError as error:
         arguments.error(str(error))
+    if any(name.startswith("hubspot.") for name, _ in given.switch):
+        # Whoever sets its switches wants it: founded now and not under the first request.
+        sandbox.world.truth_rows("hubspot", "pipelines")
     # The seeded records live as long as the process: no collector should walk them again.
     gc.freeze()
     with sandbox:

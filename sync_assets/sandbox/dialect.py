@@ -64,7 +64,7 @@ class Answer:
 
     def content(self) -> bytes:
         if self.body is None:
-            self.body = self.head + b",".join(self.rows or ()) + self.tail
+            self.body = b"".join((self.head, b",".join(self.rows or ()), self.tail))
         return self.body
 
 

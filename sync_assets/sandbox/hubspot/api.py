@@ -9,7 +9,6 @@ import gzip
 import random
 import threading
 import uuid
-from functools import cached_property
 from typing import Any
 
 from msgspec import MsgspecError
@@ -38,17 +37,22 @@ class HubSpot(System):
         self._dice, self._clock, self._lock = dice, clock, lock
         self._token = f"pat-eu1-{uuid.UUID(int=dice.getrandbits(128), version=4)}"
         self.usage = Usage(clock, int(switches["hubspot.daily"]))
+        self._company: HubSpotCompany | None = None
         self._found: dict[bytes, list[Thing]] = {}
         self._zipped: dict[int, bytes] = {}
         self._found_revision = -1
         self._last_kind = "contacts"
 
-    @cached_property
+    @property
     def company(self) -> HubSpotCompany:
-        with self._lock:
-            company = HubSpotCompany(self._dice, self._clock, self._lock, self.switches)
-            seed.found(company, self._size)
-            return company
+        # Not a cached_property: its lock and the world's would be taken in both orders.
+        if self._company is None:
+            with self._lock:
+                if self._company is None:
+                    company = HubSpotCompany(self._dice, self._clock, self._lock, self.switches)
+                    seed.found(company, self._size)
+                    self._company = company
+        return self._company
 
     @property
     def revision(self) -> int:  # type: ignore[override]

@@ -98,7 +98,7 @@ def batch_read(api: "HubSpot", request: Request, kind: Kind) -> Answer:
         )
     archived = paging.asked(request).archived
     table = api.company.binned(kind.name) if archived else shelf.living
-    selection = shelf.selection(body.get("properties"))
+    selection = shelf.selection(body.get("properties") or None)
     things: dict[int, Thing] = {}
     missing = []
     for text in [str(one.get("id")) for one in inputs]:
@@ -152,7 +152,7 @@ def searched(api: "HubSpot", request: Request, kind: Kind) -> Answer:
     page = hits[after : after + limit]
     if (shuffle := faults.get("P7")) is not None:
         page = _shuffled(shelf, hits, page, after, shuffle)
-    selection = shelf.selection(body.get("properties"))
+    selection = shelf.selection(body.get("properties") or None)
     tail = b"]"
     if after + limit < len(hits) and limit:
         tail += b',"paging":' + encode({"next": {"after": str(after + limit)}})

@@ -5,7 +5,6 @@ because a request for four hundred properties is nine thousand bytes of names.
 """
 
 import base64
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import parse_qsl
@@ -13,7 +12,6 @@ from urllib.parse import parse_qsl
 from sync_assets.sandbox.dialect import Record, Request
 from sync_assets.sandbox.hubspot.errors import invalid
 
-CURSOR = re.compile(r"(?:(?<=&)|^)after=[^&]*&?")
 MOST, MOST_WITH_HISTORY = 100, 50
 
 
@@ -41,14 +39,20 @@ def _asked(query: str) -> Asked:
     return Asked(
         int(limit),
         named.get("archived", ["false"])[-1].lower() == "true",
-        several("properties") if "properties" in named else None,
+        several("properties") or None,
         several("associations"),
         bool(several("propertiesWithHistory")),
     )
 
 
 def asked(request: Request) -> Asked:
-    return _asked(CURSOR.sub("", request.raw_query))
+    return _asked(_without_cursor(request.raw_query))
+
+
+def _without_cursor(query: str) -> str:
+    if "after=" not in query:
+        return query
+    return "&".join(pair for pair in query.split("&") if not pair.startswith("after="))
 
 
 def limit_of(want: Asked, over: str) -> int:
@@ -87,7 +91,7 @@ def start(style: str, token: str | None) -> int:
 
 def following(request: Request, token: str) -> Record:
     """`paging`, with the absolute link that some clients follow instead of `after`."""
-    rest = CURSOR.sub("", request.raw_query).rstrip("&")
+    rest = _without_cursor(request.raw_query)
     link = f"{base(request)}{request.path}?{rest}{'&' if rest else ''}after={token}"
     return {"next": {"after": token, "link": link}}
 

@@ -132,15 +132,18 @@ def _contacts(company: HubSpotCompany, dice: random.Random, count: int, owners: 
     shelf = company.shelves["contacts"]
     ready = blocks(company, "contacts", dice)
     lines = Lines({}, set())
+    seen: set[str] = set()
     office = people.Line("+79161112233", "+7 916 111-22-33")
     for n, id in enumerate(ids(dice, count, 713_802_347_700, company.switches["hubspot.ids"])):
         # A few people share the office's number.
         line = office if n % 71 == 5 else people.line(dice, n)
+        if line.number in seen:
+            lines.shared.add(line.number)
+        seen.add(line.number)
         lines.of[id] = line
         created, modified = _past(dice)
         values = people.contact(dice, n, owners, line) | ready[n % BLOCKS]
         shelf.put(Thing(id, created, modified, encode(values)))
-    lines.shared.add(office.number)
     return lines
 
 
@@ -186,7 +189,7 @@ def call(dice: random.Random, contact: int | None, lines: Lines, owners: list[st
         via = "shared" if line.number in lines.shared else "unknown"
     outside = people.spell(dice, line.number)
     if via == "unknown":
-        outside = dice.choice((f"+7999{dice.randrange(10**7):07d}", "anonymous", "", "sip:104"))
+        outside = dice.choice((f"+7999{dice.randrange(10**7):07d}", "(509) 999 9999", "anonymous", "", "sip:104"))
     inbound, own = dice.random() < 0.5, dice.choice(people.OWN_NUMBERS)
     values: Record = {
         "hs_timestamp": stamp(at // 1000 * 1000),
