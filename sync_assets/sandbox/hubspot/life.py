@@ -24,8 +24,7 @@ def step(company: HubSpotCompany, dice: random.Random) -> None:
     fresh = company.create("contacts", people.contact(dice, n, owners, line))
     for _ in range(3):
         company.update("contacts", dice.choice(contacts.ids), lifecyclestage=dice.choice(OPTIONS["lifecyclestage"]))
-    caller = dice.choice(contacts.ids)
-    log_call(company, dice, fresh if dice.random() < 0.5 else caller, line, owners)
+    log_call(company, dice, fresh, line, owners)
     if deals.ids:
         deal = dice.choice(deals.ids)
         stages = company.pipelines[deals.get(deal).properties().get("pipeline", "default")]["stages"]

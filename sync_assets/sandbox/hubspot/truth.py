@@ -54,7 +54,10 @@ def _associations(company: HubSpotCompany) -> list[bytes]:
 
 
 def _callers(company: HubSpotCompany) -> list[bytes]:
-    """Who was really on each living call's line, under the id that they have today."""
+    """Who was really on each living call's line, under the id that they have today, and what gives it away.
+
+    `gone`: they are archived or erased. `merged`: only their number said so, and the survivor may have another.
+    """
     living = company.shelves["contacts"].living
     found = []
     for call, (contact, via) in company.callers.items():
@@ -62,5 +65,9 @@ def _callers(company: HubSpotCompany) -> list[bytes]:
             continue
         today = company.survivor("contacts", contact) if contact is not None else None
         known = str(today) if today in living else None
+        if contact is not None and known is None:
+            via = "gone"
+        elif via == "phone" and today != contact:
+            via = "merged"
         found.append(encode({"call_id": str(call), "contact_id": known, "via": via}))
     return found
