@@ -30,8 +30,8 @@ select {key}, doc, seen from ({paths}) found
 
 # Of two records with one key the one whose parent was read later stays.
 STAGE_DIFFERENT = """
-insert into sync_stage (ord, key, doc, hash, seen, shape, omits, adds)
-select row_number() over (), f.key, f.doc::text, null, f.seen, 'inside', '{{}}', '{{}}'
+insert into sync_stage (key, doc, hash, seen, shape, omits, adds)
+select f.key, f.doc::text, null, f.seen, 'inside', '{{}}', '{{}}'
   from (select distinct on (key) key, doc, seen from sync_found where key is not null order by key, seen desc) f
   left join {table} t on {same_key}
  where t.raw_json is distinct from f.doc

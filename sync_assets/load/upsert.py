@@ -10,6 +10,7 @@ import hashlib
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import msgspec
 from psycopg2 import sql
@@ -20,13 +21,15 @@ from sync_assets.entity import ById, Whole
 from sync_assets.extract.pages import Page
 from sync_assets.load.target import Target
 
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
 COPY_BYTES = 1 << 18
 """At once; psycopg2's own 8 KB are smaller than many a record."""
 
 # Documents lie in the row itself where they fit its page, and uncompressed beside it where they do not.
 STAGE = """
 create temp table if not exists sync_stage (
-  ord integer, key text, doc text, hash bytea, seen bigint, shape text, omits text[], adds text[]
+  key text, doc text, hash bytea, seen bigint, shape text, omits text[], adds text[]
 ) with (toast_tuple_target = 8160) on commit delete rows
 """
 EXTERNAL = "alter table sync_stage alter column doc set storage external"
@@ -39,16 +42,21 @@ select 1 from {table} t
  order by {keys} for update of t
 """
 
+# Each jsonb operator takes a document apart and builds it anew, so none is applied that has nothing to do. `offset 0`
+# keeps the planner from computing a document twice.
 DECIDE = """
-with incoming as materialized (
-  select s.ord, s.key, s.hash, s.seen, s.shape, t.raw_json as held,
-         case when t.raw_json is null or s.omits = '{{}}' then '{{}}'::jsonb
-              else coalesce((select jsonb_object_agg(o, t.raw_json -> o)
-                               from unnest(s.omits) o where t.raw_json ? o), '{{}}')
-         end || (s.doc::jsonb - s.adds) as doc
-    from (select * from sync_stage limit %(staged)s) s left join {table} t on {same_key}
-), judged as (
-  select *, held is not null and held - %(volatile)s::text[] = doc - %(volatile)s::text[] as same from incoming
+with judged as materialized (
+  select *, held is not null and held - %(volatile)s::text[] = doc - %(volatile)s::text[] as same
+    from (
+      select s.key, s.hash, s.seen, s.shape, t.raw_json as held,
+             case when t.raw_json is null or s.omits = '{{}}'
+                  then case when s.adds = '{{}}' then s.doc::jsonb else s.doc::jsonb - s.adds end
+                  else coalesce((select jsonb_object_agg(o, t.raw_json -> o)
+                                   from unnest(s.omits) o where t.raw_json ? o), '{{}}') || (s.doc::jsonb - s.adds)
+             end as doc
+        from (select * from sync_stage limit %(staged)s) s left join {table} t on {same_key}
+      offset 0
+    ) incoming
 ), renewed as (
   update {table} t set payload_hash = j.hash, payload_shape = j.shape
     from judged j
@@ -56,7 +64,7 @@ with incoming as materialized (
   returning 1
 ), written as (
   insert into {table} as t (raw_json, seen, sync_id, payload_hash, payload_shape)
-  select doc, seen, %(sync_id)s, hash, shape from judged where not same order by ord
+  select doc, seen, %(sync_id)s, hash, shape from judged where not same
   on conflict ({key_columns}) do update set
     raw_json = excluded.raw_json, seen = excluded.seen, sync_id = excluded.sync_id,
     payload_hash = excluded.payload_hash, payload_shape = excluded.payload_shape, synced_at = now()
@@ -104,6 +112,31 @@ class Row:
     seen: int
     read: Whole | ById
     hash: bytes
+
+    @cached_property
+    def line(self) -> bytes:
+        """The row as COPY's text format spells it."""
+        return b"%s\t%s\t\\\\x%s\t%d\t%s\t%s\t%s\n" % (
+            _copied(self.key.encode()),
+            _copied(bytes(self.record)),
+            self.hash.hex().encode(),
+            self.seen,
+            self.read.shape.encode(),
+            _array(self.read.omits),
+            _array(self.read.adds),
+        )
+
+    @cached_property
+    def names(self) -> tuple[str, ...] | None:
+        """The record's top-level fields, None where a parser refuses it."""
+        try:
+            return tuple(_fields(self.record))
+        except (msgspec.DecodeError, RecursionError):
+            return None
+
+    def prepare(self) -> None:
+        """Works out ahead of the transaction what it will ask for."""
+        _ = self.line, self.names
 
 
 @dataclass
@@ -171,23 +204,8 @@ def write(cursor: Cursor, target: Target, rows: list[Row], sync_id: int) -> Coun
 
 def stage(cursor: Cursor, rows: list[Row]) -> None:
     open_stage(cursor)
-    lines = io.BytesIO()
-    for i, row in enumerate(rows):
-        lines.write(
-            b"%d\t%s\t%s\t\\\\x%s\t%d\t%s\t%s\t%s\n"
-            % (
-                i,
-                _copied(row.key.encode()),
-                _copied(bytes(row.record)),
-                row.hash.hex().encode(),
-                row.seen,
-                row.read.shape.encode(),
-                _array(row.read.omits),
-                _array(row.read.adds),
-            )
-        )
-    lines.seek(0)
-    cursor.copy_expert("copy sync_stage (ord, key, doc, hash, seen, shape, omits, adds) from stdin", lines, COPY_BYTES)
+    lines = io.BytesIO(b"".join(row.line for row in rows))
+    cursor.copy_expert("copy sync_stage (key, doc, hash, seen, shape, omits, adds) from stdin", lines, COPY_BYTES)
 
 
 def open_stage(cursor: Cursor) -> None:

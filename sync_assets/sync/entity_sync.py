@@ -137,7 +137,7 @@ class EntitySync:
 
             def hand_over() -> None:
                 nonlocal held, commit
-                found = batch(held)
+                found = self._prepared(held)
                 if commit:
                     commit.result()
                 commit = writer.submit(self._commit, held, found) if held else None
@@ -154,6 +154,16 @@ class EntitySync:
                 raise
             hand_over()
             hand_over()
+
+    def _prepared(self, pages: list[Page]) -> Batch:
+        """A batch with what its changed rows will need worked out, while the commit before it is under way.
+
+        The look-up here only says where the work is worth it; the transaction decides by its own.
+        """
+        found = batch(pages)
+        for row in self.connection.meter.transaction(partial(changed, target=self.target, rows=found.rows)):
+            row.prepare()
+        return found
 
     def _commit(self, pages: list[Page], found: Batch) -> None:
         crash.point("after read")
