@@ -38,7 +38,7 @@ create function sync.days_in_month(year integer, month integer) returns integer
 
 -- YYYY-MM-DD
 create function sync.to_day(value text) returns date
-  language plpgsql immutable strict parallel safe set search_path = ''
+  language plpgsql immutable strict parallel safe
   as $$ begin
     return case when value ~ '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$'
                  and substr(value, 1, 4) <> '0000'
@@ -49,7 +49,7 @@ create function sync.to_day(value text) returns date
 -- ISO 8601 with a zone: 2026-07-09T15:17:59.905Z. A time without a zone is not a moment: see to_local_moment.
 -- Nor is one outside the years 1 to 9999 of UTC: clients cannot read it.
 create function sync.to_moment(value text) returns timestamptz
-  language plpgsql immutable strict parallel safe set search_path = ''
+  language plpgsql immutable strict parallel safe
   as $$ begin
     return case when value ~ '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?)?(Z|[+-](0[0-9]|1[0-4]):?[0-5][0-9])$'
                  and (substr(value, 9, 2)::int <= 28 or sync.to_day(substr(value, 1, 10)) is not null)
@@ -62,7 +62,7 @@ create function sync.to_moment(value text) returns timestamptz
 
 -- YYYY-MM-DD HH:MM[:SS] in a zone that the source does not tell.
 create function sync.to_local_moment(value text) returns timestamp
-  language plpgsql immutable strict parallel safe set search_path = ''
+  language plpgsql immutable strict parallel safe
   as $$ begin
     return case when value ~ '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]) ([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$'
                  and sync.to_day(substr(value, 1, 10)) is not null

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -15,7 +14,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from sync_assets import crash
 from sync_assets.entity import Entity, Inside, Params
-from sync_assets.errors import FixConfig, Forbidden, FuseBlown, RecordGone, RecordRejected, RetryLater, SyncError
+from sync_assets.errors import FixConfig, Forbidden, FuseBlown, RecordGone, RecordRejected, SyncError
 from sync_assets.extract.fetch import Fetch
 from sync_assets.extract.http import Answer
 from sync_assets.extract.pages import Page, Splitter
@@ -25,6 +24,7 @@ from sync_assets.load.ledger import Ledger, State
 from sync_assets.load.slow_path import reject, write_slowly
 from sync_assets.load.upsert import Batch, Counts, batch, changed, write
 from sync_assets.sync.connection import Connected
+from sync_assets.sync.pipeline import commit_behind
 from sync_assets.sync.plan import decide, surely_read
 from sync_assets.sync.request import Outcome, Progress, Request
 
@@ -130,35 +130,13 @@ class EntitySync:
     # Loading
 
     def _load(self, pages: Iterator[Page]) -> None:
-        """Commits in order, one at a time, in a thread of its own: the next pages are read meanwhile."""
-        held: list[Page] = []
-        with ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
-            commit: Future[None] | None = None
-
-            def hand_over() -> None:
-                nonlocal held, commit
-                found = self._prepared(held)
-                if commit:
-                    commit.result()
-                commit = writer.submit(self._commit, held, found) if held else None
-                held = []
-
-            try:
-                for page in pages:
-                    held.append(page)
-                    if sum(len(p.records) for p in held) >= self.connection.settings.sync_batch_size:
-                        hand_over()
-            except RetryLater:
-                hand_over()
-                hand_over()
-                raise
-            hand_over()
-            hand_over()
+        records = self.connection.settings.sync_batch_size
+        commit_behind(pages, records=records, prepare=self._prepared, commit=self._commit)
 
     def _prepared(self, pages: list[Page]) -> Batch:
-        """A batch with what its changed rows will need worked out, while the commit before it is under way.
+        """A batch, with what its changed rows will need worked out.
 
-        The look-up here only says where the work is worth it; the transaction decides by its own.
+        The look-up here only says where that is worth it; the transaction decides by its own.
         """
         found = batch(pages)
         for row in self.connection.meter.transaction(partial(changed, target=self.target, rows=found.rows)):

@@ -238,13 +238,13 @@ class WorksectionCompany:
     # The books.
 
     def hierarchy(self) -> dict[str, list[Record]]:
-        """Stages, objects and sections of the synced projects, active ones only."""
+        """Stages, objects and sections of the synced projects that are not archived; active tasks only."""
         stages: list[Record] = []
         objects: list[Record] = []
         sections: list[Record] = []
         for id, project in self.projects.items():
             mine = self.project_tags[id]
-            if project["status"] != "active" or self.synced_tag not in mine:
+            if project["status"] == "archive" or self.synced_tag not in mine:
                 continue
             own = [tag for tag in mine if tag in self.stage_tags]
             titles = self.tags["project"]

@@ -1,0 +1,45 @@
+"""Reads on while the pages before are being committed: commits run in order, one at a time, in a thread of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from sync_assets.errors import RetryLater
+from sync_assets.extract.pages import Page
+
+T = TypeVar("T")
+
+
+def commit_behind(
+    pages: Iterable[Page], *, records: int, prepare: Callable[[list[Page]], T], commit: Callable[[list[Page], T], None]
+) -> None:
+    """Hands over whole pages as soon as they hold so many records; `prepare` runs while the last commit is under way.
+
+    Pages read before the source failed are committed; then its RetryLater is raised again. At most two hand-overs are in
+    memory.
+    """
+    held: list[Page] = []
+    with ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
+        under_way: Future[None] | None = None
+
+        def hand_over() -> None:
+            nonlocal held, under_way
+            prepared = prepare(held)
+            if under_way:
+                under_way.result()
+            under_way = writer.submit(commit, held, prepared) if held else None
+            held = []
+
+        try:
+            for page in pages:
+                held.append(page)
+                if sum(len(p.records) for p in held) >= records:
+                    hand_over()
+        except RetryLater:
+            hand_over()
+            hand_over()
+            raise
+        hand_over()
+        hand_over()
