@@ -1,4 +1,4 @@
-"""Reads on while the pages before are being committed: commits run in order, one at a time, in a thread of their own."""
+"""Reads on while the pages before are being committed: in order, one commit at a time, in a thread of their own."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def commit_behind(
 ) -> None:
     """Hands over whole pages as soon as they hold so many records; `prepare` runs while the last commit is under way.
 
-    Pages read before the source failed are committed; then its RetryLater is raised again. At most two hand-overs are in
-    memory.
+    Pages read before the source failed are committed; then its RetryLater is raised again. At most two hand-overs are
+    in memory.
     """
     held: list[Page] = []
     with ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
