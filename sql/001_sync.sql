@@ -51,6 +51,13 @@ create function sync.to_day(value text) returns date
 create function sync.to_moment(value text) returns timestamptz
   language plpgsql immutable strict parallel safe
   as $$ begin
+    -- The form that nearly all take, told without a pattern: a third of the time.
+    if translate(value, '123456789', '000000000') = '0000-00-00T00:00:00.000Z'
+       and substr(value, 1, 4) between '0002' and '9998' and substr(value, 6, 2) between '01' and '12'
+       and substr(value, 9, 2) between '01' and '28' and substr(value, 12, 2) < '24'
+       and substr(value, 15, 2) < '60' and substr(value, 18, 2) < '60' then
+      return value::timestamptz;
+    end if;
     return case when value ~ '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?)?(Z|[+-](0[0-9]|1[0-4]):?[0-5][0-9])$'
                  and (substr(value, 9, 2)::int <= 28 or sync.to_day(substr(value, 1, 10)) is not null)
       then case when substr(value, 1, 4)::int between 2 and 9998

@@ -5,7 +5,7 @@ A page that the parser refuses is split by its tokens instead and marked suspect
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,3 +114,12 @@ def _carried(record: bytes | msgspec.Raw, carry: bytes) -> bytes:
     if raw[:1] != b"{":
         return raw
     return b"{" + carry + (b"," if raw[1:].strip() != b"}" else b"") + raw[1:]
+
+
+def sightings(pages: Iterable[Page]) -> dict[str, tuple[int, list[str]]]:
+    """By the name of each page the number of its records and the keys among them."""
+    seen: dict[str, tuple[int, list[str]]] = {}
+    for page in pages:
+        records, keys = seen.get(page.name, (0, []))
+        seen[page.name] = records + len(page.records), [*keys, *(k for k in page.keys if k is not None)]
+    return seen

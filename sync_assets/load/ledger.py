@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.extras import execute_values
 
 from sync_assets.account import Account
 from sync_assets.entity import Entity
 from sync_assets.errors import AlreadyRunning, FencedOff, SyncError
-from sync_assets.extract.pages import Page, Position
+from sync_assets.extract.pages import Page, Position, sightings
 from sync_assets.load.database import Database
 from sync_assets.load.holder import holder_is_dead, this_process
 from sync_assets.load.upsert import Counts
@@ -52,14 +54,7 @@ class Ledger:
     """Use: `open`, then `commit` per batch, then `close`. The lease is held from `open` to `close`."""
 
     def __init__(
-        self,
-        database: Database,
-        account: Account,
-        entity: Entity,
-        *,
-        kind: str,
-        run_id: str | None,
-        lease_seconds: int,
+        self, database: Database, account: Account, entity: Entity, *, kind: str, run_id: str | None, lease_seconds: int
     ) -> None:
         self._database = database
         self._account = account.name
@@ -134,8 +129,7 @@ class Ledger:
             ),
         )
         if sighted:
-            for page in pages or ():
-                self.sight(cursor, page.name, len(page.records), [k for k in page.keys if k is not None])
+            self.sight(cursor, sightings(pages or ()))
         if position is not None:
             self._save(
                 cursor,
@@ -148,12 +142,15 @@ class Ledger:
                 },
             )
 
-    def sight(self, cursor: Cursor, page: str, records: int, keys: list[str]) -> None:
-        cursor.execute(
-            "insert into sync.sightings (account, entity, sweep, page, records, keys)"
-            " values (%s, %s, %s, %s, %s, %s) on conflict (account, entity, sweep, page) do update"
+    def sight(self, cursor: Cursor, pages: Mapping[str, tuple[int, list[str]]]) -> None:
+        """Remembers what a sweep saw: for each page the number of its records and the keys among them."""
+        execute_values(
+            cursor,
+            "insert into sync.sightings (account, entity, sweep, page, records, keys) values %s"
+            " on conflict (account, entity, sweep, page) do update"
             " set records = sightings.records + excluded.records, keys = sightings.keys || excluded.keys",
-            (self._account, self._entity, self.state.sweep, page, records, keys),
+            [(self._account, self._entity, self.state.sweep, page, *what) for page, what in pages.items()],
+            template="(%s, %s, %s, %s, %s, %s::text[])",
         )
 
     def committed(self) -> None:

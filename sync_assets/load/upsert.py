@@ -23,9 +23,6 @@ from sync_assets.load.target import Target
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
-COPY_BYTES = 1 << 18
-"""At once; psycopg2's own 8 KB are smaller than many a record."""
-
 # Documents lie in the row itself where they fit its page, and uncompressed beside it where they do not.
 STAGE = """
 create temp table if not exists sync_stage (
@@ -204,8 +201,10 @@ def write(cursor: Cursor, target: Target, rows: list[Row], sync_id: int) -> Coun
 
 def stage(cursor: Cursor, rows: list[Row]) -> None:
     open_stage(cursor)
-    lines = io.BytesIO(b"".join(row.line for row in rows))
-    cursor.copy_expert("copy sync_stage (key, doc, hash, seen, shape, omits, adds) from stdin", lines, COPY_BYTES)
+    lines = b"".join(row.line for row in rows)
+    # In one piece: for each piece psycopg2 waits for the interpreter, which is reading the next pages.
+    columns = "key, doc, hash, seen, shape, omits, adds"
+    cursor.copy_expert(f"copy sync_stage ({columns}) from stdin", io.BytesIO(lines), len(lines) + 1)
 
 
 def open_stage(cursor: Cursor) -> None:

@@ -195,7 +195,8 @@ class EntitySync:
                 cursor, self.target, read, parent, self.connection.account.options, self.state.log_id
             )
             self.ledger.end_commit(cursor, derived.counts)
-            self.ledger.sight(cursor, f"inside {read.parent} {read.paths[0]}", derived.counts.fetched, derived.keys)
+            inside = f"inside {read.parent} {read.paths[0]}"
+            self.ledger.sight(cursor, {inside: (derived.counts.fetched, derived.keys)})
             return derived.counts
 
         try:
