@@ -127,7 +127,8 @@ def test_a3_an_outage_costs_one_entity_and_its_children(company: Company) -> Non
     done = company.sync("full")
     error = failed(done, "boards", SourceUnavailable)
     assert "503" in error.what
-    assert company.query("select status, requests from sync.logs where entity = 'boards'") == [("failed", 3 * 2)]
+    ((status, requests),) = company.query("select status, requests from sync.logs where entity = 'boards'")
+    assert status == "failed" and 3 <= requests <= 3 * 2, "three tries of a space; the other one's may be cut short"
     assert {"columns", "lanes", "cards"}.isdisjoint(done)
     assert [n for n, o in done.items() if isinstance(o, Exception)] == ["boards"]
     assert_recovered(company)
