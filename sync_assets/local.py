@@ -56,12 +56,6 @@ class SandboxProcess:
         """Lets the sandbox's company live for so many steps."""
         httpx.post(f"{self.places['control']}/_world/advance", json={"steps": steps}, timeout=30).raise_for_status()
 
-    def truth(self, system: str, entity: str) -> list[dict[str, Any]]:
-        answer = httpx.get(f"{self.places['control']}/_world/{system}/{entity}", timeout=30)
-        answer.raise_for_status()
-        records: list[dict[str, Any]] = answer.json()
-        return records
-
 
 def own_folder(supervisor: Supervisor, name: str) -> Path:
     """The first folder of this name that no other process has; the kernel frees it with this process."""

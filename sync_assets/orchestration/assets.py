@@ -5,7 +5,7 @@ from datetime import timedelta
 import dagster as dg
 
 from sync_assets.account import Account
-from sync_assets.entity import Entity
+from sync_assets.entity import Entity, in_sync_order
 from sync_assets.orchestration.io_manager import RecordStream, table_of
 from sync_assets.orchestration.resources import Sync
 from sync_assets.settings import SyncSettings
@@ -14,7 +14,8 @@ OWNERS = ["team:data"]
 
 
 def entity_assets(account: Account, settings: SyncSettings) -> list[dg.AssetsDefinition]:
-    return [_asset(account, entity, settings) for entity in account.entities]
+    """Raises ValueError for links that form a ring or name no entity: Dagster would take the latter in silence."""
+    return [_asset(account, entity, settings) for entity in in_sync_order(account.entities)]
 
 
 def _asset(account: Account, entity: Entity, settings: SyncSettings) -> dg.AssetsDefinition:

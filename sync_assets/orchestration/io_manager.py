@@ -113,7 +113,7 @@ def materialization_metadata(stream: RecordStream, outcome: Outcome) -> dict[str
     seconds = max(0.001, totals["seconds"])
     return {
         "dagster/row_count": outcome.rows,
-        "dagster/table_name": f"{account.schema}.{stream.entity.name}",
+        "dagster/table_name": table_of(account, stream.entity),
         "dagster/column_schema": column_schema(target),
         **{name: int(totals[name]) for name in COUNTS},
         "requests": int(totals["requests"]),

@@ -136,7 +136,8 @@ class EntitySync:
     def _prepared(self, pages: list[Page]) -> Batch:
         """A batch, with what its changed rows will need worked out.
 
-        The look-up here only says where that is worth it; the transaction decides by its own.
+        The look-up here only says where that is worth it. The transaction looks again: the commit under way may hold
+        another version of the same record.
         """
         found = batch(pages)
         for row in self.connection.meter.transaction(partial(changed, target=self.target, rows=found.rows)):
