@@ -10,7 +10,8 @@ import hashlib
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
+from struct import Struct
 
 import msgspec
 from psycopg2 import sql
@@ -30,6 +31,10 @@ create temp table if not exists sync_stage (
 ) with (toast_tuple_target = 8160) on commit delete rows
 """
 EXTERNAL = "alter table sync_stage alter column doc set storage external"
+
+COPY_HEADER, COPY_END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
+FIELDS, LENGTH, SEEN = Struct(">hi"), Struct(">i"), Struct(">iq")
+ARRAY, BOUNDS, TEXT = Struct(">iii"), Struct(">ii"), 25
 
 # Rows are locked in key order first, so that two of our own writers cannot wait for each other in a ring. The limit is
 # no limit: it tells the planner how many rows are staged, who would guess 20,000 and read the whole target for a few.
@@ -59,20 +64,35 @@ with judged as materialized (
     from judged j
    where j.same and {same_judged}
   returning 1
-), written as (
+), to_write as (
+  select doc, hash, seen, shape from judged where not same
+), written as ({written})
+select (select count(*) from renewed), {outcome}
+"""
+
+# Nothing is held of what is staged: there is nothing to compare with, and judging would cost a tenth of a first load.
+TAKE = """
+with to_write as not materialized (
+  select case when adds = '{{}}' then doc::jsonb else doc::jsonb - adds end as doc, hash, seen, shape from sync_stage
+), written as ({written})
+select 0, {outcome}
+"""
+
+WRITTEN = """
   insert into {table} as t (raw_json, seen, sync_id, payload_hash, payload_shape)
-  select doc, seen, %(sync_id)s, hash, shape from judged where not same
+  select doc, seen, %(sync_id)s, hash, shape from to_write
   on conflict ({key_columns}) do update set
     raw_json = excluded.raw_json, seen = excluded.seen, sync_id = excluded.sync_id,
     payload_hash = excluded.payload_hash, payload_shape = excluded.payload_shape, synced_at = now()
   where excluded.source_changed_at > t.source_changed_at
      or (coalesce(excluded.source_changed_at = t.source_changed_at, true) and excluded.seen > t.seen)
   returning xmax = 0 as created, {key_text} as key
-)
-select (select count(*) from renewed), count(*) filter (where created), count(*) filter (where not created),
-       array_agg(key) filter (where created)
-  from written
 """
+
+OUTCOME = sql.SQL(
+    "count(*) filter (where created), count(*) filter (where not created), array_agg(key) filter (where created)"
+    " from written"
+)
 
 ONE_KEY = "select t.{key}::text, t.payload_hash, t.payload_shape from {table} t where t.{key} = any(%s::{type}[])"
 
@@ -111,17 +131,16 @@ class Row:
     hash: bytes
 
     @cached_property
-    def line(self) -> bytes:
-        """The row as COPY's text format spells it."""
-        return b"%s\t%s\t\\\\x%s\t%d\t%s\t%s\t%s\n" % (
-            _copied(self.key.encode()),
-            _copied(bytes(self.record)),
-            self.hash.hex().encode(),
-            self.seen,
-            self.read.shape.encode(),
-            _array(self.read.omits),
-            _array(self.read.adds),
-        )
+    def staged(self) -> bytes:
+        """The row as COPY's binary format spells it: nothing to escape here, nothing to look for there."""
+        key, record = self.key.encode(), bytes(self.record)
+        return b"".join((
+            FIELDS.pack(7, len(key)), key,
+            LENGTH.pack(len(record)), record,
+            LENGTH.pack(len(self.hash)), self.hash,
+            SEEN.pack(8, self.seen),
+            _of_read(self.read.shape, self.read.omits, self.read.adds),
+        ))  # fmt: skip
 
     @cached_property
     def names(self) -> tuple[str, ...] | None:
@@ -133,7 +152,7 @@ class Row:
 
     def prepare(self) -> None:
         """Works out ahead of the transaction what it will ask for."""
-        _ = self.line, self.names
+        _ = self.staged, self.names
 
 
 @dataclass
@@ -201,10 +220,11 @@ def write(cursor: Cursor, target: Target, rows: list[Row], sync_id: int) -> Coun
 
 def stage(cursor: Cursor, rows: list[Row]) -> None:
     open_stage(cursor)
-    lines = b"".join(row.line for row in rows)
+    staged = b"".join((COPY_HEADER, *(row.staged for row in rows), COPY_END))
     # In one piece: for each piece psycopg2 waits for the interpreter, which is reading the next pages.
     columns = "key, doc, hash, seen, shape, omits, adds"
-    cursor.copy_expert(f"copy sync_stage ({columns}) from stdin", io.BytesIO(lines), len(lines) + 1)
+    copy = f"copy sync_stage ({columns}) from stdin (format binary)"
+    cursor.copy_expert(copy, io.BytesIO(staged), len(staged) + 1)
 
 
 def open_stage(cursor: Cursor) -> None:
@@ -221,13 +241,14 @@ def decide(cursor: Cursor, target: Target, sync_id: int, staged: int) -> Counts:
     same_key = target.same_key("t", target.parts("s.key"))
     given = {"sync_id": sync_id, "staged": staged, "volatile": list(target.entity.volatile)}
     cursor.execute(sql.SQL(LOCK).format(table=target.table, same_key=same_key, keys=target.key_columns("t")), given)
+    names = {"table": target.table, "key_columns": target.key_columns(), "key_text": target.key_text("t")}
     cursor.execute(
-        sql.SQL(DECIDE).format(
-            table=target.table,
+        sql.SQL(DECIDE if cursor.rowcount else TAKE).format(
+            **names,
             same_key=same_key,
             same_judged=target.same_key("t", target.parts("j.key")),
-            key_columns=target.key_columns(),
-            key_text=target.key_text("t"),
+            written=sql.SQL(WRITTEN).format(**names),
+            outcome=OUTCOME,
         ),
         given,
     )
@@ -240,12 +261,15 @@ def decide(cursor: Cursor, target: Target, sync_id: int, staged: int) -> Counts:
     return Counts(created=created, updated=updated, unchanged=same, stale=staged - same - created - updated)
 
 
-def _copied(text: bytes) -> bytes:
-    """As COPY's text format spells it."""
-    return text.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\r", b"\\r").replace(b"\t", b"\\t")
+@lru_cache
+def _of_read(shape: str, omits: tuple[str, ...], adds: tuple[str, ...]) -> bytes:
+    """The fields that all rows of one read share."""
+    return b"".join(LENGTH.pack(len(f)) + f for f in (shape.encode(), _array(omits), _array(adds)))
 
 
 def _array(names: tuple[str, ...]) -> bytes:
-    """Field names come from the source: anything may be in them."""
-    quoted = ('"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' for name in names)
-    return _copied(("{" + ",".join(quoted) + "}").encode())
+    """A text[] in Postgres' binary format."""
+    if not names:
+        return ARRAY.pack(0, 0, TEXT)
+    held = [name.encode() for name in names]
+    return ARRAY.pack(1, 0, TEXT) + BOUNDS.pack(len(held), 1) + b"".join(LENGTH.pack(len(n)) + n for n in held)
