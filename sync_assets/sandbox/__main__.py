@@ -70,9 +70,9 @@ def main() -> int:
             sandbox.faults.parse(text)
     except RefusedError as error:
         arguments.error(str(error))
-    if any(name.startswith("hubspot.") for name, _ in given.switch):
+    for system in {name.partition(".")[0] for name, _ in given.switch} & {"hubspot", "kommo"}:
         # Whoever sets its switches wants it: founded now and not under the first request.
-        sandbox.world.truth_rows("hubspot", "pipelines")
+        sandbox.world.truth_rows(system, "pipelines")
     # The seeded records live as long as the process: no collector should walk them again.
     gc.freeze()
     with sandbox:

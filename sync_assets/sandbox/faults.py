@@ -35,7 +35,7 @@ KINDS: dict[str, Kind] = {
         "instead", "retry_after reset status", "429; retry_after = seconds, date, absent; reset = epoch, seconds"
     ),
     "A2": _kind(
-        "instead", "variant retry_after", "throttled in disguise: search, secondly, burst, daily, locked, migration"
+        "instead", "variant retry_after", "wait in disguise: search, secondly, burst, daily, locked, migration, blocked"
     ),
     "A3": _kind("instead", "status seconds p", "5xx: times=, p= chance, or seconds= down from the first strike"),
     "A4": _kind("wire", "after", "connection reset, at once or after= bytes of the body"),
@@ -46,6 +46,7 @@ KINDS: dict[str, Kind] = {
     "A9": _kind(
         "body", "mb variant record field", "gzip bomb of mb= megabytes; variant=giant: one record of that size"
     ),
+    "A10": _kind("world", "uses variant", "access tokens expire, at once or after uses=; variant=revoked: refresh too"),
     "A11": _kind(
         "instead", "status scope narrow", "token revoked (401), right missing (403), scope=, or narrow= share unseen"
     ),

@@ -27,7 +27,10 @@ from sync_assets.sandbox.faults import Fault, Faults
 from sync_assets.sandbox.world import World
 
 # Requests a second; a system's further limits are named after it.
-RATES = {"kaiten": 5.0, "worksection": 1.0, "hubspot": 19.0, "hubspot.search": 5.0, "hubspot.associations": 15.0}
+RATES = {
+    "kaiten": 5.0, "worksection": 1.0, "hubspot": 19.0, "hubspot.search": 5.0, "hubspot.associations": 15.0,
+    "kommo": 7.0,
+}  # fmt: skip
 
 # Longer than any pause of a client that paces itself: a pool must not meet a connection closed under it.
 KEEP_ALIVE = 75

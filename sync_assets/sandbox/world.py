@@ -13,6 +13,8 @@ from sync_assets.sandbox.dialect import Record, RefusedError, System, decode
 from sync_assets.sandbox.hubspot.api import HubSpot
 from sync_assets.sandbox.hubspot.company import HubSpotCompany
 from sync_assets.sandbox.kaiten.api import Kaiten
+from sync_assets.sandbox.kommo.api import Kommo
+from sync_assets.sandbox.kommo.company import KommoCompany
 from sync_assets.sandbox.worksection.api import Worksection
 
 SIZES = ("tiny", "demo", "bench")
@@ -53,6 +55,30 @@ SWITCHES = {
     "hubspot.inline_associations": "100",  # most in one inline list
     "hubspot.association_page": "500",  # most of one record in an association batch
     "hubspot.to_object_id": "number",  # toObjectId: number (documented) | string (specified)
+    "kommo.leads": "",  # how many, instead of the size's own; people and tasks follow
+    "kommo.era": "now",  # keys of records: now | 2020 (as recorded)
+    "kommo.numeric": "mixed",  # values of numeric custom fields: mixed | string | number
+    "kommo.touch": "delete,links,merge,restore,tags",  # what moves `updated_at` beside own fields; also: tasks
+    "kommo.missing": "204",  # a record by id that is not there: 204 | 404
+    "kommo.deleted_by_id": "missing",  # one in the recycle bin, by id: missing | row
+    "kommo.deleted_row": "thin",  # a row of `with=only_deleted`: thin | nulls
+    "kommo.merge": "silent",  # a merged-away record's own event: silent (entity_merged alone) | deleted
+    "kommo.limit": "cap",  # a limit above the most: cap | 400
+    "kommo.event_limit": "250",  # most events on a page: 250 (Kommo) | 100 (amocrm.ru)
+    "kommo.next": "exact",  # link to a next page: exact | full (after every full page, even the last)
+    "kommo.order": "id",  # of lists nobody ordered: id | newest
+    "kommo.event_order": "newest",  # of events: newest | oldest
+    "kommo.bounds": "inclusive",  # of filter[...][from|to]: inclusive | exclusive
+    "kommo.unknown_filter": "ignore",  # ignore | 400
+    "kommo.created_filter": "works",  # filter[created_at] of contacts: works | ignored
+    "kommo.throttle_body": "text",  # body of a 429: text | html | empty | json
+    "kommo.retry_after": "no",  # with a 429: no | yes
+    "kommo.block_after": "30",  # breaches in a minute that are forgiven; 0: any number
+    "kommo.block_seconds": "600",  # how long the block lasts; 0: until it is lifted
+    "kommo.access_seconds": "86400",  # life of an access token
+    "kommo.refresh_days": "90",  # life of a refresh token
+    "kommo.old_access": "lives",  # the access token before a refresh: lives | dies
+    "kommo.wrong_domain": "401",  # another account's host: 401 | 404
 }
 
 
@@ -75,7 +101,9 @@ class World:
         self._kaiten = Kaiten(self._dice("kaiten"), self.clock, self.lock, self.switches, size, cards, replay)
         self._worksection = Worksection(self._dice("worksection"), self.clock, self.lock, self.switches, size)
         self._hubspot = HubSpot(self._dice("hubspot"), self.clock, self.lock, self.switches, size)
-        self.systems: dict[str, System] = {s.name: s for s in (self._kaiten, self._worksection, self._hubspot)}
+        self._kommo = Kommo(self._dice("kommo"), self.clock, self.lock, self.switches, size)
+        known: tuple[System, ...] = (self._kaiten, self._worksection, self._hubspot, self._kommo)
+        self.systems: dict[str, System] = {system.name: system for system in known}
         self.kaiten = self._kaiten.company
         self.worksection = self._worksection.company
         self._steps = 0
@@ -83,6 +111,10 @@ class World:
     @property
     def hubspot(self) -> HubSpotCompany:
         return self._hubspot.company
+
+    @property
+    def kommo(self) -> KommoCompany:
+        return self._kommo.company
 
     def _dice(self, purpose: str) -> random.Random:
         return random.Random(f"{self.seed} {purpose}")

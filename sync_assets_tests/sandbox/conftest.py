@@ -11,7 +11,7 @@ import pytest
 from sync_assets.sandbox.server import Sandbox
 from sync_assets_tests.sandbox.hubspot import Portal
 
-UNLIMITED = {"kaiten": 0.0, "worksection": 0.0, "hubspot": 0.0}
+UNLIMITED = {"kaiten": 0.0, "worksection": 0.0, "hubspot": 0.0, "kommo": 0.0}
 
 
 @pytest.fixture
