@@ -17,10 +17,10 @@ from sync_assets.sandbox.faults import Fault, Faults
 
 MARK = b'"\\u0001damage\\u0001"'
 NESTING = 20_000
-TEXTS = ("title", "name", "full_name", "value")
-NUMBERS = ("size", "sort_order", "max_money", "color", "priority")
-DATES = ("due_date", "date_end", "updated", "date_added")
-ENUMS = ("state", "condition", "status", "type")
+TEXTS = ("title", "name", "full_name", "value", "text")
+NUMBERS = ("size", "sort_order", "max_money", "color", "priority", "price", "duration")
+DATES = ("due_date", "date_end", "updated", "date_added", "updated_at", "created_at")
+ENUMS = ("state", "condition", "status", "type", "status_id", "task_type_id")
 
 # id -> the fields it likes, and raw JSON by variant; the first variant is the default.
 # fmt: off
@@ -232,8 +232,13 @@ def _misshapen(variant: str, answer: Answer) -> bytes:
     head, tail = answer.head.removesuffix(b"["), answer.tail.removeprefix(b"]")
     if variant == "list_missing":
         shell = decode(head + b"null" + tail)
-        return encode({k: v for k, v in (shell or {}).items() if v is not None})
+        return encode(_filled(shell or {}))
     return head + encode(replacement) + tail
+
+
+def _filled(shell: Record) -> Record:
+    """Without the list, wherever in the envelope it was."""
+    return {k: _filled(v) if isinstance(v, dict) else v for k, v in shell.items() if v is not None}
 
 
 @lru_cache(maxsize=2)

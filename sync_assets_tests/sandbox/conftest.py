@@ -10,6 +10,7 @@ import pytest
 
 from sync_assets.sandbox.server import Sandbox
 from sync_assets_tests.sandbox.hubspot import Portal
+from sync_assets_tests.sandbox.kommo import Account
 
 UNLIMITED = {"kaiten": 0.0, "worksection": 0.0, "hubspot": 0.0, "kommo": 0.0}
 
@@ -68,5 +69,12 @@ def shared() -> Path:
 @pytest.fixture
 def portal(sb: Sandbox) -> Iterator[Portal]:
     caller = Portal(sb)
+    with caller.http:
+        yield caller
+
+
+@pytest.fixture
+def account(sb: Sandbox) -> Iterator[Account]:
+    caller = Account(sb)
     with caller.http:
         yield caller

@@ -1,7 +1,7 @@
 """The journal behind GET /events: who changed what, when, and what it was before.
 
 Promise: one event for each change a person would see in a card's feed, never altered afterwards. The non-obvious
-decision: ids are ULIDs of world time, so they sort as the events came, whatever second they share.
+decision: ids are ULIDs of world time, and within one millisecond count upwards, so they sort as the events came.
 """
 
 import random
@@ -25,6 +25,7 @@ class Journal:
     def __init__(self, dice: random.Random) -> None:
         self._dice = dice
         self.events: dict[str, Thing] = {}
+        self._last = (0, 0)
 
     def write(
         self,
@@ -37,7 +38,8 @@ class Journal:
         after: list[Record] | None = None,
     ) -> None:
         """`at` in milliseconds."""
-        ulid = _ulid(at, self._dice.getrandbits(80))
+        noise = self._last[1] + 1 if at == self._last[0] else self._dice.getrandbits(79)
+        self._last, ulid = (at, noise), _ulid(at, noise)
         event: Record = {
             "id": ulid,
             "type": type,
