@@ -87,6 +87,7 @@ def test_wrong_tokens_and_hosts_are_told_apart_from_right_ones(account: Account)
         assert answer.status_code == 401 and answer.headers["content-type"] == "application/problem+json"
     assert httpx.get(f"{account.url}/api/v4/account", headers={"Authorization": own["token"]}).status_code == 401
     assert account.as_bearer(own["token"], Host=f"{own['subdomain']}.kommo.test").is_success
+    assert account.as_bearer(own["token"], Host="sandbox.internal:8080").is_success
     assert account.as_bearer(own["token"], Host="other.kommo.test").status_code == 401
     where = httpx.get(f"{account.url}/oauth2/account/subdomain", headers={"Authorization": f"Bearer {own['token']}"})
     assert where.json()["domain"] == "stroika.kommo.test"

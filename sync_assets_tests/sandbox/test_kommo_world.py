@@ -5,6 +5,7 @@ import time
 import pytest
 
 from sync_assets.sandbox.dialect import RefusedError, Request
+from sync_assets.sandbox.kommo.shapes import WITH
 from sync_assets.sandbox.server import Sandbox
 from sync_assets.sandbox.world import World
 from sync_assets_tests.sandbox.conftest import UNLIMITED
@@ -185,14 +186,15 @@ def test_each_step_of_life_changes_records_and_leaves_the_links_whole() -> None:
     assert {"lead_restored", "contact_deleted", "entity_merged", "task_deleted", "entity_unlinked"} <= types
 
 
-def test_ten_thousand_leads_are_served_in_well_under_a_millisecond_a_page() -> None:
+def test_a_bench_account_serves_a_page_in_well_under_a_millisecond() -> None:
     with Sandbox(size="bench", rates=UNLIMITED, switches={"kommo.leads": "3000"}) as sb:
         system = sb.world.systems["kommo"]
         times = []
         for page in range(1, 13):
-            query = {"limit": "250", "page": str(page)}
-            request = Request("GET", "/api/v4/leads", f"with=contacts&limit=250&page={page}", query, {})
+            query, everything = {"limit": "250", "page": str(page)}, ",".join(WITH["leads"])
+            request = Request("GET", "/api/v4/leads", f"with={everything}&limit=250&page={page}", query, {})
             began = time.perf_counter()
-            assert system.answer(request).status == (200 if page < 13 else 204)
+            body = system.answer(request).content()
             times.append(time.perf_counter() - began)
-    assert sorted(times)[len(times) // 2] < 0.004
+            assert len(body) > 250 * 1000
+    assert sorted(times)[len(times) // 2] < 0.001

@@ -122,7 +122,8 @@ def checked(definition: Record, given: Any, path: str) -> list[Record]:
     for n, value in enumerate(given or ()):
         if not isinstance(value, dict) or not value.keys() & {"value", "enum_id", "enum_code"}:
             raise Invalid("FieldMissing", f"{path}.values.{n}.value", "This field is missing.")
-        kept.append(_checked(definition, value, f"{path}.values.{n}"))
+        if any(part is not None for part in value.values()):
+            kept.append(_checked(definition, value, f"{path}.values.{n}"))
     return kept
 
 

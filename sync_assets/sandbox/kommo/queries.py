@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from sync_assets.sandbox.dialect import Record
-from sync_assets.sandbox.kommo.errors import ApiError, no_choice
+from sync_assets.sandbox.kommo.errors import ApiError
 from sync_assets.sandbox.kommo.shapes import Thing
 
 Test = Callable[[Thing], bool]
@@ -182,8 +182,3 @@ def ordered(kind: str, query: Query, found: list[Thing], switches: dict[str, str
     for name, descending in reversed(known):
         found.sort(key=lambda thing, name=name: thing.fields[name], reverse=descending)  # type: ignore[misc]
     return found
-
-
-def must_be(value: Any, among: Any, path: str) -> None:
-    if value not in among:
-        raise no_choice(path)

@@ -33,10 +33,11 @@ def found(company: KommoCompany, size: str) -> None:
             company.define(entity, name, type, code, enums)
     firms = [_firm(company, dice) for _ in range(leads // 5)]
     people = [_person(company, dice, firms) for _ in range(leads + leads // 5)]
-    for n in range(leads):
+    thrown_away = leads // 40
+    for n in range(leads + thrown_away):
         _lead(company, dice, n, people, firms)
     _tasks(company, dice, leads // 2)
-    for id in dice.sample(list(company.living["leads"]), leads // 40):
+    for id in dice.sample(list(company.living["leads"]), thrown_away):
         since = datetime.fromtimestamp(company.living["leads"][id].fields["updated_at"], UTC)
         company.delete("leads", id, at=since + (FOUNDED - since) * dice.random())
     company.settle()
