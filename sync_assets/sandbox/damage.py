@@ -17,10 +17,10 @@ from sync_assets.sandbox.faults import Fault, Faults
 
 MARK = b'"\\u0001damage\\u0001"'
 NESTING = 20_000
-TEXTS = ("title", "name", "full_name", "value", "text")
-NUMBERS = ("size", "sort_order", "max_money", "color", "priority", "price", "duration")
-DATES = ("due_date", "date_end", "updated", "date_added", "updated_at", "created_at")
-ENUMS = ("state", "condition", "status", "type", "status_id", "task_type_id")
+TEXTS = ("title", "name", "full_name", "value", "text", "comments", "NAME")
+NUMBERS = ("size", "sort_order", "max_money", "color", "priority", "price", "duration", "quantity", "sum")
+DATES = ("due_date", "date_end", "updated", "date_added", "updated_at", "created_at", "dateUpdate", "timestampX")
+ENUMS = ("state", "condition", "status", "type", "status_id", "task_type_id", "statusId")
 
 # id -> the fields it likes, and raw JSON by variant; the first variant is the default.
 # fmt: off
@@ -40,7 +40,7 @@ VALUES: dict[str, tuple[tuple[str, ...], dict[str, bytes]]] = {
         "nested": b"[" * NESTING + b"]" * NESTING, "long_key": b'{"' + b"k" * 4000 + b'":1}',
         "wrong_type": b'{"was":"text"}',
     }),
-    "V7": (("id",), {"missing": b"", "null": b"null", "string": b"", "duplicate": b""}),
+    "V7": (("id", "ID"), {"missing": b"", "null": b"null", "string": b"", "duplicate": b""}),
 }
 # fmt: on
 

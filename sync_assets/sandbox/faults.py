@@ -35,7 +35,10 @@ KINDS: dict[str, Kind] = {
         "instead", "retry_after reset status", "429; retry_after = seconds, date, absent; reset = epoch, seconds"
     ),
     "A2": _kind(
-        "instead", "variant retry_after", "wait in disguise: search, secondly, burst, daily, locked, migration, blocked"
+        "instead",
+        "variant retry_after",
+        "wait in disguise: search, secondly, burst, daily, locked, migration, blocked, query, operation, overload, "
+        "query200, operation200",
     ),
     "A3": _kind("instead", "status seconds p", "5xx: times=, p= chance, or seconds= down from the first strike"),
     "A4": _kind("wire", "after", "connection reset, at once or after= bytes of the body"),
@@ -67,6 +70,7 @@ KINDS: dict[str, Kind] = {
     "P8": _kind("dialect", "lag", "search sees the world lag= seconds ago"),
     "P9": _kind("wire", "skew", "Date header off by skew= seconds"),
     "P10": _kind("dialect", "by hide", "total is off by=; hide= rows counted and never given"),
+    "P11": _kind("dialect", "share code", "batch: share= of its commands fail, each with code="),
     "P12": _kind("after", "insert", "firehose: insert= records appear after every page"),
     "S3": _kind("world", "", "hostile names: SQL, and names equal in their first 64 characters"),
     "S4": _kind("dialect", "url", "links in answers lead to url="),

@@ -29,7 +29,7 @@ from sync_assets.sandbox.world import World
 # Requests a second; a system's further limits are named after it.
 RATES = {
     "kaiten": 5.0, "worksection": 1.0, "hubspot": 19.0, "hubspot.search": 5.0, "hubspot.associations": 15.0,
-    "kommo": 7.0,
+    "kommo": 7.0, "bitrix": 2.0,
 }  # fmt: skip
 
 # Longer than any pause of a client that paces itself: a pool must not meet a connection closed under it.
@@ -104,6 +104,11 @@ class Sandbox:
         return self.world.systems["hubspot"].credentials()["token"]
 
     @property
+    def bitrix_url(self) -> str:
+        """The webhook's address, whose path is the secret."""
+        return self.url("bitrix") + self.world.systems["bitrix"].credentials()["path"]
+
+    @property
     def control_url(self) -> str:
         return self.url("control")
 
@@ -114,7 +119,8 @@ class Sandbox:
         """What the command prints when it is ready."""
         book: dict[str, Any] = {"control": self.control_url}
         for name, system in self.world.systems.items():
-            book[name] = {"url": self.url(name), **system.credentials()}
+            credentials = system.credentials()
+            book[name] = {"url": self.url(name) + credentials.pop("path", ""), **credentials}
         return book
 
     def __enter__(self) -> Self:
@@ -160,17 +166,9 @@ class Sandbox:
         apps: dict[str, Any] = {name: _Door(self, system) for name, system in self.world.systems.items()}
         for name, app in {"control": Control(self), **apps}.items():
             config = uvicorn.Config(
-                app,
-                lifespan="off",
-                access_log=False,
-                log_config=None,
-                log_level="critical",
-                ws="none",
-                proxy_headers=False,
-                server_header=False,
-                interface="asgi3",
-                timeout_keep_alive=KEEP_ALIVE,
-            )
+                app, lifespan="off", access_log=False, log_config=None, log_level="critical", ws="none",
+                proxy_headers=False, server_header=False, interface="asgi3", timeout_keep_alive=KEEP_ALIVE,
+            )  # fmt: skip
             config.load()
             state = ServerState()
             self._states.append(state)

@@ -8,6 +8,8 @@ import random
 import threading
 from pathlib import Path
 
+from sync_assets.sandbox.bitrix.api import Bitrix
+from sync_assets.sandbox.bitrix.company import BitrixCompany
 from sync_assets.sandbox.clock import Clock
 from sync_assets.sandbox.dialect import Record, RefusedError, System, decode
 from sync_assets.sandbox.hubspot.api import HubSpot
@@ -79,6 +81,27 @@ SWITCHES = {
     "kommo.refresh_days": "90",  # life of a refresh token
     "kommo.old_access": "lives",  # the access token before a refresh: lives | dies
     "kommo.wrong_domain": "401",  # another account's host: 401 | 404
+    "bitrix.orders": "",  # how many, instead of the size's own
+    "bitrix.orphans": "",  # how many of them point at people or goods that no list shows; empty: nearly all
+    "bitrix.zone": "Europe/Moscow",  # the portal's, of every date
+    "bitrix.burst": "50",  # requests that the leaky bucket holds
+    "bitrix.operating_cost": "0",  # seconds of run time that each call is charged with
+    "bitrix.operating_limit": "480",  # of them for one method in ten minutes; 0: none (on premises)
+    "bitrix.error_time": "no",  # OPERATION_TIME_LIMIT carries `time` with operating_reset_at: no | yes
+    "bitrix.https": "no",  # yes: this connection is refused, as it is not https
+    "bitrix.credentials_status": "401",  # of a wrong secret: 401 | 403
+    "bitrix.scope_status": "403",  # of a missing scope: 403 | 401
+    "bitrix.start": "page",  # start between two pages: page (back to a multiple of 50) | exact
+    "bitrix.uncounted": "yes",  # start=-1 switches counting off: yes | no (it is 0)
+    "bitrix.int_lists": "in",  # a list given for a whole number: in | one ((int)array is 1, as in one source)
+    "bitrix.batch_length": "errors",  # a 51st command: errors (of its own, seen in the source) | 400 (documented)
+    "bitrix.unresolved": "empty",  # a $result path that leads nowhere: empty text | reached (as far as it led)
+    "bitrix.buyers": "hidden",  # shop users in user.get: hidden | listed
+    "bitrix.inactive": "listed",  # products that are not active, in lists: listed | hidden
+    "bitrix.user_stamps": "object",  # TIMESTAMP_X and LAST_ACTIVITY_DATE: object ({}) | site | absent
+    "bitrix.user_secrets": "yes",  # user rows carry PASSWORD and CHECKWORD, recognisable ones: yes | no
+    "bitrix.payment_touches": "yes",  # a payment or shipment saved moves its order's dateUpdate: yes | no
+    "bitrix.price_touches": "no",  # a new price moves its product's timestampX: no | yes
 }
 
 
@@ -102,7 +125,8 @@ class World:
         self._worksection = Worksection(self._dice("worksection"), self.clock, self.lock, self.switches, size)
         self._hubspot = HubSpot(self._dice("hubspot"), self.clock, self.lock, self.switches, size)
         self._kommo = Kommo(self._dice("kommo"), self.clock, self.lock, self.switches, size)
-        known: tuple[System, ...] = (self._kaiten, self._worksection, self._hubspot, self._kommo)
+        self._bitrix = Bitrix(self._dice("bitrix"), self.clock, self.lock, self.switches, size)
+        known: tuple[System, ...] = (self._kaiten, self._worksection, self._hubspot, self._kommo, self._bitrix)
         self.systems: dict[str, System] = {system.name: system for system in known}
         self.kaiten = self._kaiten.company
         self.worksection = self._worksection.company
@@ -115,6 +139,10 @@ class World:
     @property
     def kommo(self) -> KommoCompany:
         return self._kommo.company
+
+    @property
+    def bitrix(self) -> BitrixCompany:
+        return self._bitrix.company
 
     def _dice(self, purpose: str) -> random.Random:
         return random.Random(f"{self.seed} {purpose}")

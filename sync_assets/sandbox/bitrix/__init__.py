@@ -1,0 +1,1 @@
+"""Bitrix: a shop behind `/rest/{user}/{secret}/{method}`, PHP habits included."""
