@@ -109,7 +109,7 @@ def _test(kind: str, name: str, given: list[tuple[tuple[str, ...], str]], switch
     ends = {inner[0]: value for inner, value in given if inner and inner[0] in ("from", "to")}
     if name in RANGES[kind] and (ends or name not in EQUAL[kind]):
         if (kind, name) == ("contacts", "created_at") and switches["kommo.created_filter"] == "ignored":
-            return None
+            return lambda _: True
         if not ends:
             ends = dict.fromkeys(("from", "to"), given[-1][1])
         return _between(name, ends, 1 if switches["kommo.bounds"] == "exclusive" else 0)
