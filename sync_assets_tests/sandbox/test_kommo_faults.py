@@ -171,6 +171,9 @@ def test_l4_s3_and_s7_are_facts_of_the_world(account: Account) -> None:
     faults = account.sandbox.faults
     faults.set("L4", system="kommo", count=3)
     assert len(account.truth("merged")) == 3 and len(account.ids("contacts")) == 141
+    for fault in ("L4", "P6"):
+        faults.set(fault, entity="deals")
+    assert len(account.truth("merged")) == 3
     for fault in ("S3", "S7"):
         faults.set(fault, system="kommo")
     names = {row["name"] for row in account.all("leads")}

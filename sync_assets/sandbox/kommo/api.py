@@ -35,7 +35,8 @@ class Kommo(System):
     ) -> None:
         self.switches, self._size = switches, size
         self._dice, self._clock, self._lock = dice, clock, lock
-        self.auth = Auth(dice, clock, switches)
+        # Dice of its own: a token drawn before the account is founded must not make it another company.
+        self.auth = Auth(random.Random(dice.getrandbits(64)), clock, switches)
         self.guard = self._guard(0.0)
         self._company: KommoCompany | None = None
         self._found: dict[tuple[str, str], list[Thing]] = {}

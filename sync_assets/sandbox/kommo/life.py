@@ -80,9 +80,11 @@ def _leave(company: KommoCompany, dice: random.Random) -> None:
 
 
 def afflict(company: KommoCompany, fault: str, options: Record) -> None:
-    """L4, P6, S3 and S7 as facts of this world."""
+    """L4, P6, S3 and S7 as facts of this world; an entity of another vendor's is not meant for us."""
     kind = str(options.get("entity", "contacts" if fault == "L4" else "leads"))
-    ids = sorted(company.living.get(kind, ()))
+    if kind not in company.living:
+        return
+    ids = sorted(company.living[kind])
     match fault:
         case "L4":
             for n in range(int(options.get("count", 1))):
