@@ -85,7 +85,8 @@ def ask(fault: Fault, request: Request) -> None:
 
 def key_of(row: bytes) -> Any:
     try:
-        return decode(row, type=dict[str, msgspec.Raw])["id"]
+        fields = decode(row, type=dict[str, msgspec.Raw])
+        return fields["id"] if "id" in fields else fields["ID"]
     except (msgspec.DecodeError, KeyError):
         return None
 

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from sync_assets.sandbox.server import Sandbox
+from sync_assets_tests.sandbox.bitrix import Shop
 from sync_assets_tests.sandbox.hubspot import Portal
 from sync_assets_tests.sandbox.kommo import Account
 
@@ -76,5 +77,12 @@ def portal(sb: Sandbox) -> Iterator[Portal]:
 @pytest.fixture
 def account(sb: Sandbox) -> Iterator[Account]:
     caller = Account(sb)
+    with caller.http:
+        yield caller
+
+
+@pytest.fixture
+def shop(sb: Sandbox) -> Iterator[Shop]:
+    caller = Shop(sb)
     with caller.http:
         yield caller
