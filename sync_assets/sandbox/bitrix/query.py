@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from sync_assets.sandbox.bitrix import php
 from sync_assets.sandbox.bitrix.shapes import Kind, snake, type_of
 from sync_assets.sandbox.bitrix.table import Key, Table
-from sync_assets.sandbox.dialect import Record, decode
+from sync_assets.sandbox.dialect import Record, decode, encode
 
 OPERATORS = ("!=%", "!@", "!%", "=%", "%=", ">=", "<=", "!=", "@", ">", "<", "%", "=", "!", "")
 BOUNDS = (">", ">=", "<", "<=")
@@ -100,6 +100,8 @@ def _value(kind: Kind, name: str, record: Record) -> Any:
         return None
     if type_of(kind, name) == "datetime":
         return datetime.fromisoformat(value).timestamp()
+    if isinstance(value, (dict, list)):
+        return encode(value).decode()
     return value.casefold() if isinstance(value, str) else value
 
 
