@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sync_assets.entity import Bucket, Entity, Params
+from sync_assets.entity import Bucket, Derived, Entity, Params
 from sync_assets.errors import MissingSetting, UnsafeSetting
-from sync_assets.extract.http import Api
+from sync_assets.extract.dialect import Api
 from sync_assets.settings import FORMER_NAMES, AccountSettings, environment, typed
 
 TLS_SWITCHES = re.compile(r"^(SYNC|[A-Z0-9]+)_(VERIFY(_TLS|_SSL)?|TLS_VERIFY|SSL_VERIFY|INSECURE)$|^PYTHONHTTPSVERIFY$")
@@ -30,6 +30,9 @@ class System:
     entities: Callable[[Any], tuple[Entity, ...]]
     buckets: tuple[Bucket, ...]
     preflight: tuple[str, Params]
+    rights: Callable[[Any, Any], str | None] | None = None
+    """(door, settings) -> a fingerprint of what the token may read, None where the source does not tell."""
+    derived: tuple[Derived, ...] = ()
     docs: str = ""
 
 

@@ -10,6 +10,7 @@ import dagster as dg
 from sync_assets.account import connected_accounts, former_names
 from sync_assets.orchestration.assets import entity_assets
 from sync_assets.orchestration.checks import entity_checks
+from sync_assets.orchestration.derived import derived_assets, derived_checks
 from sync_assets.orchestration.io_manager import PostgresIOManager
 from sync_assets.orchestration.jobs import sync_jobs, sync_schedules
 from sync_assets.orchestration.report import report
@@ -26,8 +27,15 @@ def build_definitions(env: Mapping[str, str] | None = None) -> dg.Definitions:
         logging.getLogger("sync_assets").warning(line)
     settings = sync_settings(env)
     return dg.Definitions(
-        assets=[report, *(asset for account in accounts for asset in entity_assets(account, settings))],
-        asset_checks=[check for account in accounts for check in entity_checks(account)],
+        assets=[
+            report,
+            *(asset for account in accounts for asset in entity_assets(account, settings)),
+            *(asset for account in accounts for asset in derived_assets(account)),
+        ],
+        asset_checks=[
+            *(check for account in accounts for check in entity_checks(account)),
+            *(check for account in accounts for check in derived_checks(account)),
+        ],
         jobs=sync_jobs(accounts) if accounts else [],
         schedules=sync_schedules(accounts),
         resources={"sync": Sync(), "postgres": PostgresIOManager()},

@@ -5,9 +5,10 @@ Typed columns are not here: they are declared once, in `sql/`. What a value here
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 Params = Mapping[str, str | int]
 
@@ -51,6 +52,18 @@ class OffsetPages(Whole):
 
 
 @dataclass(frozen=True)
+class Own(Whole):
+    """A read with a protocol of its own, told in its system's folder."""
+
+    def pages(self, fetch: Any, start: dict[str, Any]) -> Iterator[Any]:
+        """The pages from `start` on ({} is the beginning), each with where to go on `after` it.
+
+        `fetch` is the `extract.fetch.Fetch` that carries the read out.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
 class Each:
     """One read per row of a parent that is already stored; {key} in its path is the parent's key."""
 
@@ -84,6 +97,27 @@ class ById:
     shape: str = "one"
     omits: tuple[str, ...] = ()
     adds: tuple[str, ...] = ()
+    at: str | None = None  # the field that holds the record, "" for the answer itself; None: where lists hold theirs
+
+
+@dataclass(frozen=True)
+class OwnById(ById):
+    """Records by their keys in a way of its own, in batches for instance."""
+
+    def look(self, fetch: Any, keys: Sequence[str]) -> Iterator[tuple[str, Any]]:
+        """For each key a page with the record, or the SyncError that says why there is none.
+
+        A record with another key than was asked for is what the asked one was merged into.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Named:
+    """Fields inside `part` that the API sends only where their names are asked for; `path` answers name and type."""
+
+    part: str
+    path: str
 
 
 Requested = Whole | Each
@@ -101,7 +135,13 @@ class Entity:
     one: ById | None = None
     changes: Changes | None = None
     links: tuple[Link, ...] = ()
+    overlap: float | None = None  # seconds before its watermark that an incremental read begins, if not the setting's
     volatile: tuple[str, ...] = ()  # top-level parts that change by themselves and do not make a record "changed"
+    sparse: tuple[str, ...] = ()  # parts in which null means "asked for and empty"; no null is stored
+    named: Named | None = None
+    bin: Whole | None = None  # lists deleted records as long as the source could restore them
+    merged: str = ""  # SQL over a row: a text[] of the keys that were merged into it
+    erasable: bool = False  # a record that is gone and not in the bin was erased for good: so is our copy
     codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # columns whose known values are few
     doc: str = ""
     url: str = ""
@@ -128,12 +168,35 @@ class Entity:
 
 
 @dataclass(frozen=True)
+class Source:
+    """What a derived table takes from an entity: for each frame a table or view that is as fresh as it, and columns."""
+
+    entity: str
+    frames: Mapping[str, tuple[str, tuple[str, ...]]]
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A table that is computed in pandas from stored ones, by one row per row of `covers`."""
+
+    name: str
+    key: str
+    covers: str
+    sources: tuple[Source, ...]
+    compute: Callable[..., Any]
+    """(the account's settings, **frames of all sources) -> the frame to store."""
+    tally: str = ""  # a column of few values: how often each occurs is shown
+    doc: str = ""
+
+
+@dataclass(frozen=True)
 class Bucket:
     """A limit of the source: `rate` requests per second in the long run, `burst` of them at once."""
 
     name: str
     rate: float
     burst: float = 0.0
+    fixed: bool = False  # by a setting: what the source says of its limit does not count
 
 
 def in_sync_order(entities: Sequence[Entity]) -> list[Entity]:

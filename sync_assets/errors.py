@@ -167,6 +167,10 @@ class NotFound(CallVendor):
 
 
 class RecordGone(SyncError):
-    """The source says that this record is not there."""
+    """The source says that this record is not there; `binned` that it lies in its bin and could be restored."""
 
     next_step = "nothing to do"
+
+    def __init__(self, what: str = "", *, binned: bool = False, **where: Any) -> None:
+        super().__init__(what, **where)
+        self.binned = binned

@@ -43,13 +43,16 @@ class SandboxProcess:
     @property
     def environment(self) -> dict[str, str]:
         """The variables that connect the product to it."""
-        kaiten, worksection = self.places["kaiten"], self.places["worksection"]
+        kaiten, worksection, hubspot = (self.places[name] for name in ("kaiten", "worksection", "hubspot"))
         return {
             "KAITEN_API_URL": kaiten["url"],
             "KAITEN_API_TOKEN": kaiten["token"],
             "WORKSECTION_DOMAIN": worksection["url"],
             "WORKSECTION_HASH": worksection["key"],
             "WORKSECTION_SYNC_TAG": "sync_assets",
+            "HUBSPOT_API_URL": hubspot["url"],
+            "HUBSPOT_ACCESS_TOKEN": hubspot["token"],
+            "HUBSPOT_PHONE_REGION": "RU",
         }
 
     def live(self, steps: int) -> None:

@@ -17,6 +17,7 @@ from sync_assets.errors import SyncError
 from sync_assets.load.database import Database
 from sync_assets.load.migrations import migrate
 from sync_assets.sandbox.server import Sandbox
+from sync_assets.sandbox.world import World
 from sync_assets.settings import SyncSettings, sync_settings
 from sync_assets.sync import Connected, Outcome, Request, connected, sync_entity
 from sync_assets.systems import SYSTEMS
@@ -62,6 +63,10 @@ def environment(sandbox: Sandbox, database_url: str, **more: str) -> dict[str, s
         "WORKSECTION_HASH": sandbox.worksection_key,
         "WORKSECTION_SYNC_TAG": "sync_assets",
         "WORKSECTION_RATE": "0",
+        "HUBSPOT_API_URL": sandbox.hubspot_url,
+        "HUBSPOT_ACCESS_TOKEN": sandbox.hubspot_token,
+        "HUBSPOT_PHONE_REGION": "RU",
+        "HUBSPOT_RATE": "0",
         **more,
     }
 
@@ -171,6 +176,8 @@ class Company:
             loose = {*entity.volatile, *added, *(() if copies or entity.name != "cards" else COPIES)}
             for key, record in world.items():
                 stored = held[key]
+                for part in entity.sparse:
+                    record = record | {part: {n: v for n, v in record[part].items() if v is not None}}
                 if entity.name in PARTIAL:
                     stored = {name: value for name, value in stored.items() if name in record}
                 different = {
@@ -184,7 +191,11 @@ class Company:
         """What the world itself says, in the product's words, by key as the table has it."""
         system = self.accounts[account].system.name
         names = RENAMED.get(entity, {}) if system == "worksection" else {}
-        records = self.worlds.get(account, self.sandbox).world.truth(system, entity)
+        world = self.worlds.get(account, self.sandbox).world
+        if system == "hubspot":
+            records = hubspot_truth(world, entity)
+            return {_key(r, self.entity(entity, account).keys, IDS.get(entity, _number)): r for r in records}
+        records = world.truth(system, entity)
         renamed = [{names.get(name, name): value for name, value in r.items()} for r in records]
         spell = (lambda v: v) if system == "kaiten" else str
         return {_key(r, self.entity(entity, account).keys, spell): r for r in renamed}
@@ -196,7 +207,7 @@ class Company:
         counts = sql.SQL(" union all ").join(
             sql.SQL(
                 "select {name}, (select count(*) from {table}), coalesce(sum(created), 0)::bigint,"
-                " coalesce(sum(deleted), 0)::bigint from sync.logs where account = {account} and entity = {entity}"
+                " coalesce(sum(deleted + merged), 0)::bigint from sync.logs where account = {account} and entity = {entity}"
             ).format(
                 name=sql.Literal(f"{account.name}.{entity}"),
                 table=sql.Identifier(account.schema, entity),
@@ -206,7 +217,40 @@ class Company:
             for account, entity in tables
         )
         for name, living, born, buried in self.query(counts):
-            assert living == born - buried, f"{name}: {born} created, {buried} deleted, but {living} live"
+            assert living == born - buried, f"{name}: {born} created, {buried} deleted or merged, but {living} live"
+
+
+IDS: dict[str, Any] = dict.fromkeys(("pipelines", "stages", "property_definitions"), str)
+"""How HubSpot's ids are spelled where they are no numbers."""
+
+
+def hubspot_truth(world: World, entity: str) -> list[Record]:
+    """The portal's books in the product's words: associations are one record per source and target type."""
+    if not entity.endswith("_associations"):
+        found = world.truth("hubspot", entity)
+        mirrored = ("contacts", "deals", "calls")
+        return [r for r in found if entity != "property_definitions" or r["object_type"] in mirrored]
+    sets: dict[tuple[str, str], dict[int, list[Record]]] = {}
+    for row in world.truth("hubspot", "associations"):
+        if row["from_type"] == f"{entity.removesuffix('_associations')}s" and row["to_type"] != "companies":
+            kind = {"category": row["category"], "typeId": row["type_id"], "label": row["label"]}
+            targets = sets.setdefault((row["to_type"], row["from_id"]), {})
+            targets.setdefault(int(row["to_id"]), []).append(kind)
+    return [
+        {
+            "id": id,
+            "to_type": to,
+            "to": [
+                {"toObjectId": target, "associationTypes": sorted(kinds, key=lambda k: int(k["typeId"]))}
+                for target, kinds in sorted(targets.items())
+            ],
+        }
+        for (to, id), targets in sets.items()
+    ]
+
+
+def _number(value: Any) -> Any:
+    return int(value) if str(value).isdigit() else value
 
 
 def _key(record: Record, names: Sequence[str], spell: Any = lambda value: value) -> Any:

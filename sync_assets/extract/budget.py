@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from sync_assets.entity import Bucket
@@ -42,6 +43,7 @@ class Budget:
         self._query = query
         self._lock = threading.Lock()
         self._slots: dict[str, deque[float]] = {b.name: deque() for b in buckets}
+        self._why: dict[str, str] = {}
         self.waited = 0.0
 
     def take(self, bucket: str, *, stop: threading.Event | None, max_wait: float) -> int:
@@ -55,7 +57,8 @@ class Budget:
                 at, back = self._next_slot(bucket)
             if at is None:
                 if back > max_wait:
-                    raise Throttled(f"the source asked for a pause that lasts {back:.0f} s more")
+                    why = self._why.get(bucket, "another process was asked to wait")
+                    raise Throttled(f"{why}: {back:.0f} s more")
                 self.sleep(min(back, 1.0), stop)
                 continue
             try:
@@ -69,10 +72,21 @@ class Budget:
             self.waited += time.monotonic() - waiting_since
             return int(self._query("select nextval('sync.seen')")[0])
 
-    def pause(self, bucket: str, seconds: float) -> None:
+    def pause(self, bucket: str | None, seconds: float, why: str = "the source asked to wait") -> None:
+        """Nothing leaves through the bucket, or through any where none is named, for every process of ours."""
         with self._lock:
-            self._slots[bucket].clear()
-            self._query("select sync.pause(%s, %s, %s)", (self._account, bucket, min(seconds, 86_400.0)))
+            for name in self._buckets if bucket is None else (bucket,):
+                self._slots[name].clear()
+                self._why[name] = why
+                self._query("select sync.pause(%s, %s, %s)", (self._account, name, min(seconds, 86_400.0)))
+
+    def allow(self, bucket: str, rate: float) -> None:
+        """The source says how many requests per second it takes; a rate that a setting fixed stays."""
+        held = self._buckets[bucket]
+        if not held.fixed and rate > 0 and rate != held.rate:
+            with self._lock:
+                self._buckets[bucket] = replace(held, rate=rate)
+                self._slots[bucket].clear()
 
     def sleep(self, seconds: float, stop: threading.Event | None) -> None:
         """Raises Stopped as soon as `stop` is set."""

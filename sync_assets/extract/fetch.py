@@ -10,16 +10,18 @@ import json
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
-from sync_assets.entity import ById, Each, OffsetPages, Params, Requested, Whole
+from sync_assets.entity import ById, Each, OffsetPages, Own, OwnById, Params, Requested, Whole
 from sync_assets.errors import PageLoop, SourceUnavailable, SyncError
-from sync_assets.extract.http import Answer
+from sync_assets.extract.dialect import Answer
 from sync_assets.extract.pages import Page, Position, Splitter
 
 IN_FLIGHT = 4
@@ -28,18 +30,31 @@ IN_FLIGHT = 4
 STEPS_BACK = 3
 """How often one gap between pages is read again before the entity gives up for this run."""
 
-Ask = Callable[[str, Params, threading.Event], Answer]
+
+class Ask(Protocol):
+    def __call__(self, path: str, params: Params, stop: threading.Event, *, body: bytes | None = None) -> Answer: ...
+
+
 Parents = Callable[[str, str], Sequence[Any]]
 T = TypeVar("T")
 
 
+@dataclass
 class Fetch:
-    """The reads of one entity. `parents(entity, where)` answers the stored keys of a parent, sorted."""
+    """The reads of one entity, and what reads with a protocol of their own are carried out with."""
 
-    def __init__(self, ask: Ask, splitter: Splitter, parents: Parents) -> None:
-        self._ask = ask
-        self._splitter = splitter
-        self._parents = parents
+    ask: Ask
+    splitter: Splitter
+    parents: Parents
+    """(entity, where) -> its stored keys, sorted."""
+    names: tuple[str, ...] = ()
+    """The fields that must be asked for by name."""
+    trusted: datetime | None = None
+    """What changed later than this is read again by the next sync in any case."""
+    remark: Callable[[str], None] = lambda _: None
+    """Says something to whoever looks at this sync."""
+    claims: list[tuple[int, int]] = field(default_factory=list)
+    """For each list that told its own total: that total, and the records that it showed."""
 
     def pages(
         self, reads: Sequence[Requested], *, since: str | None = None, resume: Position | None = None
@@ -49,28 +64,39 @@ class Fetch:
         for index in range(resume.get("read", 0), len(reads)):
             read = reads[index]
             start = resume if index == resume.get("read", 0) else {}
-            yield from (
-                self._each(read, index, start) if isinstance(read, Each) else self._list(read, index, since, start)
-            )
+            if isinstance(read, Each):
+                yield from self._each(read, index, start)
+            elif isinstance(read, Own):
+                yield from self._own(read, index, start)
+            else:
+                yield from self._list(read, index, since, start)
 
     def by_id(self, one: ById, keys: Iterable[str]) -> Iterator[tuple[str, Page | SyncError]]:
         """One record per key, in order; what failed comes as the error, so that one key costs one key."""
+        if isinstance(one, OwnById):
+            yield from one.look(self, list(keys))
+            return
 
         def look(key: str, stop: threading.Event) -> tuple[str, Page | SyncError]:
             params = {n: str(v).replace("{key}", key) for n, v in one.params.items()}
             try:
-                answer = self._ask(one.path.replace("{key}", quote(key, safe="")), params, stop)
-                return key, self._splitter.page(f"{one.path}, key {key}", one, answer)
+                answer = self.ask(one.path.replace("{key}", quote(key, safe="")), params, stop)
+                return key, self.splitter.page(f"{one.path}, key {key}", one, answer)
             except SyncError as e:
                 return key, e
 
-        yield from _in_order((partial(look, key) for key in keys), lambda _: IN_FLIGHT)
+        yield from in_order((partial(look, key) for key in keys), lambda _: IN_FLIGHT)
+
+    def _own(self, read: Own, index: int, start: Position) -> Iterator[Page]:
+        for page in read.pages(self, {name: value for name, value in start.items() if name != "read"}):
+            page.after = {"read": index, **page.after} if page.after else {"read": index + 1}
+            yield page
 
     def _each(self, read: Each, index: int, start: Position) -> Iterator[Page]:
         done = (start["parent"], start["variant"]) if "parent" in start else None
         places = [
             (parent, variant)
-            for parent in self._parents(read.parent, read.where)
+            for parent in self.parents(read.parent, read.where)
             for variant in range(len(read.variants))
             if done is None or (parent, variant) > done
         ]
@@ -82,26 +108,26 @@ class Fetch:
             carry = f"{json.dumps(read.carry)}:{json.dumps(parent)}".encode() if read.carry else b""
             if isinstance(read.read, OffsetPages):
                 listing = Listing(
-                    self._ask, self._splitter, read.read, path, params, name=name, carry=carry, ahead=1, stop=stop
+                    self.ask, self.splitter, read.read, path, params, name=name, carry=carry, ahead=1, stop=stop
                 )
                 pages = [page for page, _ in listing.pages()]
             else:
-                pages = [self._splitter.page(name, read.read, self._ask(path, params, stop), carry)]
+                pages = [self.splitter.page(name, read.read, self.ask(path, params, stop), carry)]
             pages[-1].after = {"read": index, "parent": parent, "variant": variant}
             return pages
 
         jobs = (partial(one, parent, variant) for parent, variant in places)
-        for pages in _in_order(jobs, lambda _: IN_FLIGHT):
+        for pages in in_order(jobs, lambda _: IN_FLIGHT):
             yield from pages
 
     def _list(self, read: Whole, index: int, since: str | None, start: Position) -> Iterator[Page]:
         if not isinstance(read, OffsetPages):
-            page = self._splitter.page(read.path, read, self._ask(read.path, read.params, threading.Event()))
+            page = self.splitter.page(read.path, read, self.ask(read.path, read.params, threading.Event()))
             page.after = {"read": index + 1}
             yield page
             return
         params = {**read.params, **({read.since: since} if read.since and since else {})}
-        listing = Listing(self._ask, self._splitter, read, read.path, params, name=read.path)
+        listing = Listing(self.ask, self.splitter, read, read.path, params, name=read.path)
         for page, rest in listing.pages(start.get("offset", 0), start.get("anchor")):
             page.after = {"read": index, **rest} if rest else {"read": index + 1}
             yield page
@@ -153,7 +179,7 @@ class Listing:
         while True:
             step = max(1, size - 1)
             jobs = (partial(self._page, at) for at in count(offset, step))
-            with closing(_in_order(jobs, lambda done: min(self._ahead, max(1, done)))) as read_ahead:
+            with closing(in_order(jobs, lambda done: min(self._ahead, max(1, done)))) as read_ahead:
                 for at, page in zip(count(offset, step), read_ahead, strict=False):
                     if self._is_gap(at, page, anchors.get(at)):
                         offset = max(0, at - step)
@@ -192,7 +218,26 @@ class Listing:
         return self._splitter.page(f"{self._name}, offset {at}", self._read, answer, self._carry)
 
 
-def _in_order(jobs: Iterable[Callable[[threading.Event], T]], depth: Callable[[int], int]) -> Generator[T, None, None]:
+def as_done(jobs: deque[Callable[[threading.Event], T]]) -> Generator[T, None, None]:
+    """Runs jobs in threads at once and yields each result as it comes; the caller may add jobs between two of them.
+
+    Closing the iterator tells the jobs under way to stop.
+    """
+    stop = threading.Event()
+    pool = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="fetch")
+    pending: set[Future[T]] = set()
+    try:
+        while jobs or pending:
+            pending |= {pool.submit(jobs.popleft(), stop) for _ in range(len(jobs))}
+            done = next(iter(wait(pending, return_when=FIRST_COMPLETED).done))
+            pending.discard(done)
+            yield done.result()
+    finally:
+        stop.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def in_order(jobs: Iterable[Callable[[threading.Event], T]], depth: Callable[[int], int]) -> Generator[T, None, None]:
     """Runs jobs in threads, `depth(done)` of them ahead, and yields their results in order.
 
     Closing the iterator tells the jobs under way to stop; those that have sent nothing yet send nothing.

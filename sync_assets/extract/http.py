@@ -6,18 +6,15 @@ stores every chained cause in its event log. Redirects are not followed, and no 
 
 from __future__ import annotations
 
-import base64
-import email.utils
 import logging
 import random
 import re
 import ssl
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -25,8 +22,6 @@ from sync_assets.entity import Params
 from sync_assets.errors import (
     BadCredentials,
     CallVendor,
-    Forbidden,
-    NotFound,
     RecordGone,
     RetryLater,
     SourceUnavailable,
@@ -37,77 +32,14 @@ from sync_assets.errors import (
 )
 from sync_assets.extract.budget import Budget
 from sync_assets.extract.deadline import Transport, within
+from sync_assets.extract.dialect import Answer, Api, Pause
+from sync_assets.extract.mask import Mask
 
 MAX_BODY = 256 * 1024 * 1024
 """Bytes of one answer after decompression; a 10,000-task answer of Worksection is below 40 MB."""
 
 BACKOFF = 0.5
 """Seconds before the first retry; doubled each time, with up to half as much again at random."""
-
-
-@dataclass(frozen=True)
-class Outgoing:
-    method: str
-    url: str
-    headers: dict[str, str]
-    content: bytes | None = None
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    headers: httpx.Headers
-    body: bytes
-    seen: int = 0
-
-    @property
-    def date(self) -> datetime | None:
-        """The source's own clock, from the Date header; whole seconds."""
-        try:
-            return email.utils.parsedate_to_datetime(self.headers.get("date", ""))
-        except ValueError:
-            return None
-
-
-class Api(Protocol):
-    """A system's dialect: how to ask, and what its answers mean."""
-
-    def outgoing(self, path: str, params: Params) -> Outgoing: ...
-
-    def bucket(self, path: str) -> str: ...
-
-    def check(self, answer: Answer) -> None:
-        """Raises what a refusal means; Pause for "wait and ask again"."""
-
-    def gone(self, answer: Answer) -> str | None:
-        """For a record asked for by key: the evidence that it is not there, in words."""
-
-    at: str
-    """The field of the answer that holds the records; "" where the answer is the list itself."""
-
-
-class Pause(SyncError):
-    """The source asks to wait. `seconds` as told, or None where it tells nothing."""
-
-    def __init__(self, seconds: float | None, what: str = "") -> None:
-        super().__init__(what or "the source asks to wait")
-        self.seconds = seconds
-
-
-class Mask:
-    """Removes secrets from text by their values: as they are, percent-encoded and base64-encoded."""
-
-    def __init__(self, secrets: tuple[str, ...]) -> None:
-        forms = {
-            form
-            for s in secrets
-            for form in (s, quote(s, safe=""), base64.b64encode(s.encode()).decode().rstrip("="))
-            if len(form) >= 4
-        }
-        self._pattern = re.compile("|".join(map(re.escape, sorted(forms, key=len, reverse=True)))) if forms else None
-
-    def __call__(self, text: str) -> str:
-        return self._pattern.sub("***", text) if self._pattern else text
 
 
 class Door:
@@ -154,8 +86,16 @@ class Door:
         """The source's clock, as its last answer told it; ours where it told none."""
         return datetime.fromtimestamp(time.time() - (self.skew or 0.0), UTC)
 
-    def ask(self, path: str, params: Params, *, by_key: bool = False, stop: threading.Event | None = None) -> Answer:
-        """One answer of JSON, of the kind that the dialect calls good.
+    def ask(
+        self,
+        path: str,
+        params: Params,
+        *,
+        body: bytes | None = None,
+        by_key: bool = False,
+        stop: threading.Event | None = None,
+    ) -> Answer:
+        """One answer of JSON, of the kind that the dialect calls good; with a `body`, of JSON too, to a POST.
 
         Raises RecordGone (only with `by_key`), the errors of `Api.check`, SourceUnavailable after the last retry,
         Throttled where the source asks for a longer pause than a run may wait.
@@ -167,17 +107,18 @@ class Door:
         for attempt in range(1, self._retries + 1):
             seen = self.budget.take(bucket, stop=stop, max_wait=self._max_wait)
             try:
-                answer = self._once(path, params, seen)
+                answer = self._once(path, params, body, seen)
                 if by_key and self.api.gone(answer):
                     raise RecordGone(self.api.gone(self._masked(answer)) or "")
                 self._check(answer)
                 _must_be_json(answer)
+                self._heed(bucket, answer)
                 return answer
             except Pause as e:
                 wait = e.seconds if e.seconds is not None and e.seconds > 0 else self._backoff(attempt)
-                self.budget.pause(bucket, wait)
+                self.budget.pause(None if e.everybody else bucket, wait, why=e.what)
                 if wait > self._max_wait:
-                    raise Throttled(f"the source asks to wait {wait:.0f} s", **where) from None
+                    raise Throttled(f"{e.what}: {wait:.0f} s", **where) from None
                 error: SyncError = Throttled(f"told to wait {attempt} times in a row", **where)
             except (SourceUnavailable, WrongShape) as e:
                 error = e.at(**where)
@@ -191,6 +132,12 @@ class Door:
                 raise e.at(**where) from None
         raise error from None
 
+    def _heed(self, bucket: str, answer: Answer) -> None:
+        for name, rate in self.api.rates(bucket, answer).items():
+            self.budget.allow(name, rate)
+        if (spent := self.api.spent(answer)) and spent.seconds is not None:
+            self.budget.pause(None, spent.seconds, why=spent.what)
+
     def _check(self, answer: Answer) -> None:
         try:
             self.api.check(answer)
@@ -202,8 +149,10 @@ class Door:
         """For words that go into errors: a source may repeat our secrets in its refusal."""
         return replace(answer, body=self._mask(answer.body.decode("utf-8", "replace")).encode())
 
-    def _once(self, path: str, params: Params, seen: int) -> Answer:
+    def _once(self, path: str, params: Params, body: bytes | None, seen: int) -> Answer:
         out = self.api.outgoing(path, params)
+        if body is not None:
+            out = replace(out, method="POST", content=body, headers={**out.headers, "Content-Type": "application/json"})
         with self._count:
             self.requests += 1
         try:
@@ -231,40 +180,6 @@ class Door:
     @staticmethod
     def _backoff(attempt: int) -> float:
         return float(min(30.0, BACKOFF * 2 ** (attempt - 1)) * (1 + random.random() / 2))  # noqa: S311  jitter
-
-
-def retry_after(headers: httpx.Headers, now: float) -> float | None:
-    """Seconds to wait by the Retry-After header, in seconds or as an HTTP date; None where it is absent or no use."""
-    value = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d+(\.\d+)?", value):
-        return float(value)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now)
-    except (ValueError, TypeError):
-        return None
-
-
-def check_status(answer: Answer) -> None:
-    """What an HTTP status means everywhere. Raises nothing for 2xx."""
-    status = answer.status
-    if status < 300:
-        return
-    if status < 400:
-        raise WrongShape(
-            f"the answer is a redirect ({status}); redirects are not followed",
-            next_step="set the account's address to where the API really is",
-        )
-    if status == 401:
-        raise BadCredentials("the source refuses the token (401)", next_step="issue a new token and set it")
-    if status == 403:
-        raise Forbidden("the token may not read this (403)", next_step="give the token's user the right to read it")
-    if status in (404, 405, 410):
-        raise NotFound(f"the endpoint answers {status}")
-    if status == 429:
-        raise Pause(retry_after(answer.headers, time.time()))
-    if status >= 500 or status == 408:
-        raise SourceUnavailable(f"the source answers {status}")
-    raise WrongShape(f"the source answers {status}, {len(answer.body)} bytes")
 
 
 def _must_be_json(answer: Answer) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ import msgspec
 from sync_assets.entity import ById, Whole
 from sync_assets.errors import WrongShape
 from sync_assets.extract import scan
-from sync_assets.extract.http import Answer
+from sync_assets.extract.dialect import Answer
 
 Position = dict[str, Any]
 """Where a sweep goes on: {"read": index, "parent": key, "variant": index, "offset": rows, "anchor": key}."""
@@ -79,33 +80,51 @@ class Splitter:
         self._key: KeyReader = key
         rows: Any = list[msgspec.Raw]
         self._type = msgspec.defstruct("Envelope", [(at, rows)]) if at else rows
-        self._one = msgspec.defstruct("Envelope", [(at, msgspec.Raw)]) if at else msgspec.Raw
 
     def page(self, name: str, read: Whole | ById, answer: Answer, carry: bytes = b"") -> Page:
         """Raises WrongShape where the list of records is not where the API has it."""
         try:
-            records, suspect = self._split(answer.body, single=isinstance(read, ById))
+            records, suspect = self._one(answer.body, read) if isinstance(read, ById) else self._many(answer.body)
         except WrongShape as e:
             raise e.at(page=name) from None
         if carry:
             records = [_carried(r, carry) for r in records]
         return Page(name, read, answer.seen, records, [self._key(r) for r in records], suspect)
 
-    def _split(self, body: bytes, *, single: bool) -> tuple[list[bytes | msgspec.Raw], bool]:
-        field = f"${'.' + self._at if self._at else ''}"
+    def _many(self, body: bytes) -> tuple[list[bytes | msgspec.Raw], bool]:
         try:
-            if single:
-                one: Any = msgspec.json.decode(body, type=self._one)
-                return [getattr(one, self._at) if self._at else one], False
             found: Any = msgspec.json.decode(body, type=self._type)
             return list(getattr(found, self._at) if self._at else found), False
         except msgspec.ValidationError as e:
-            raise WrongShape(f"the list of records at {field} is not there: {e}") from None
+            raise WrongShape(f"the list of records at {_place(self._at)} is not there: {e}") from None
         except MALFORMED:
-            try:
-                return list(scan.elements(body, self._at, single=single)), True
-            except ValueError as e:
-                raise WrongShape(f"the answer is not JSON with records at {field}: {e}") from None
+            return _scanned(body, self._at, single=False)
+
+    def _one(self, body: bytes, read: ById) -> tuple[list[bytes | msgspec.Raw], bool]:
+        at = self._at if read.at is None else read.at
+        try:
+            found: Any = msgspec.json.decode(body, type=_envelope(at))
+            return [getattr(found, at) if at else found], False
+        except msgspec.ValidationError as e:
+            raise WrongShape(f"the record at {_place(at)} is not there: {e}") from None
+        except MALFORMED:
+            return _scanned(body, at, single=True)
+
+
+@lru_cache
+def _envelope(at: str) -> Any:
+    return msgspec.defstruct("Envelope", [(at, msgspec.Raw)]) if at else msgspec.Raw
+
+
+def _place(at: str) -> str:
+    return f"${'.' + at if at else ''}"
+
+
+def _scanned(body: bytes, at: str, *, single: bool) -> tuple[list[bytes | msgspec.Raw], bool]:
+    try:
+        return list(scan.elements(body, at, single=single)), True
+    except ValueError as e:
+        raise WrongShape(f"the answer is not JSON with records at {_place(at)}: {e}") from None
 
 
 def _carried(record: bytes | msgspec.Raw, carry: bytes) -> bytes:

@@ -6,7 +6,9 @@ fuse), and where the API can be asked for one record it is asked. A record that 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
@@ -35,14 +37,56 @@ select {key} from {table} t
 
 BURY = """
 with gone as (
-  delete from {table} t using unnest(%(keys)s::text[], %(evidence)s::text[]) g(key, evidence)
-   where {same_key} returning t.raw_json, t.first_seen_at, g.key, g.evidence
+  delete from {table} t
+   using unnest(%(keys)s::text[], %(evidence)s::text[], %(states)s::text[], %(into)s::text[])
+         g(key, evidence, state, into_key)
+   where {same_key} returning t.raw_json, t.first_seen_at, g.*
 )
-insert into sync.tombstones (account, entity, key, raw_json, evidence, first_seen_at, sync_id)
-select %(account)s, %(entity)s, key, raw_json, evidence, first_seen_at, %(sync_id)s from gone
+insert into sync.tombstones (account, entity, key, raw_json, evidence, state, merged_into, first_seen_at, sync_id)
+select %(account)s, %(entity)s, key, raw_json, evidence, state, into_key, first_seen_at, %(sync_id)s from gone
 on conflict (account, entity, key) do update
-  set raw_json = excluded.raw_json, evidence = excluded.evidence, deleted_at = now(), sync_id = excluded.sync_id
+  set raw_json = excluded.raw_json, evidence = excluded.evidence, state = excluded.state,
+      merged_into = excluded.merged_into, deleted_at = now(), sync_id = excluded.sync_id
+returning state
 """
+
+# What had left its table for the bin and is not there any more either.
+LEFT_THE_BIN = """
+update sync.tombstones t set state = g.state, evidence = g.evidence, merged_into = g.into_key
+  from unnest(%(keys)s::text[], %(evidence)s::text[], %(states)s::text[], %(into)s::text[])
+       g(key, evidence, state, into_key)
+ where t.account = %(account)s and t.entity = %(entity)s and t.key = g.key
+   and t.state = 'binned' and g.state <> 'binned'
+"""
+
+# Erased for good: of the person nothing stays but the key, so that nobody is taken for lost.
+ERASE = (
+    "update sync.tombstones set raw_json = jsonb_build_object('erased', true), state = 'erased', merged_into = null"
+    " where account = %(account)s and entity = %(entity)s and key = any(%(keys)s)",
+    "update sync.rejected set payload = '', size = 0, field = null, reason = 'erased with its record'"
+    " where account = %(account)s and entity = %(entity)s and key = any(%(keys)s)",
+)
+
+LIVING = """
+select {key} from {table} t join unnest(%(keys)s::text[]) k(key) on {same_key} where t.seen < %(seen)s
+"""
+
+OUT_OF_THE_BIN = """
+select key from sync.tombstones where account = %(account)s and entity = %(entity)s
+   and state = 'binned' and deleted_at > now() - interval '{days} days' and key <> all(%(keys)s) order by key
+"""
+
+BIN_DAYS = 90
+"""A bin keeps a record so long; what leaves it sooner was restored, or erased for good."""
+
+
+@dataclass(frozen=True)
+class Departed:
+    """How a record left its table."""
+
+    evidence: str
+    state: Literal["gone", "binned", "merged", "erased"] = "gone"
+    into: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,19 +141,44 @@ def missing(cursor: Cursor, target: Target, *, sweep: int, seen: int) -> Unseen:
     return Unseen(keys, living[0] if living else 0, sighted, keyless)
 
 
-def bury(cursor: Cursor, target: Target, evidence: dict[str, str], sync_id: int) -> int:
-    """Moves records to the tombstones, each with how we know. Answers how many there were."""
-    if not evidence:
-        return 0
+def bury(cursor: Cursor, target: Target, departed: Mapping[str, Departed], sync_id: int) -> tuple[int, int]:
+    """Moves records to the tombstones, each with how we know. Answers how many were deleted, and how many merged."""
+    if not departed:
+        return 0, 0
     crash.point("in sweep")
+    where = {"account": target.account, "entity": target.entity.name}
+    given = where | {
+        "keys": list(departed),
+        "evidence": [d.evidence for d in departed.values()],
+        "states": [d.state for d in departed.values()],
+        "into": [d.into for d in departed.values()],
+        "sync_id": sync_id,
+    }
     cursor.execute(
-        sql.SQL(BURY).format(table=target.table, same_key=target.same_key("t", target.parts("g.key"))),
-        {
-            "keys": list(evidence),
-            "evidence": list(evidence.values()),
-            "account": target.account,
-            "entity": target.entity.name,
-            "sync_id": sync_id,
-        },
+        sql.SQL(BURY).format(table=target.table, same_key=target.same_key("t", target.parts("g.key"))), given
     )
-    return cursor.rowcount
+    states = [state for (state,) in cursor.fetchall()]
+    cursor.execute(LEFT_THE_BIN, given)
+    if erased := [key for key, d in departed.items() if d.state == "erased"]:
+        for statement in ERASE:
+            cursor.execute(statement, where | {"keys": erased})
+    merged = states.count("merged")
+    return len(states) - merged, merged
+
+
+def still_living(cursor: Cursor, target: Target, keys: Sequence[str], *, seen: int) -> list[str]:
+    """Those of `keys` whose row was read before `seen`."""
+    statement = sql.SQL(LIVING).format(
+        key=target.key_text("t"), table=target.table, same_key=target.same_key("t", target.parts("k.key"))
+    )
+    cursor.execute(statement, {"keys": list(keys), "seen": seen})
+    return [key for (key,) in cursor.fetchall()]
+
+
+def out_of_the_bin(cursor: Cursor, target: Target, binned: Sequence[str]) -> list[str]:
+    """Records that we hold for binned, not so long ago that the bin forgets them, and that are not in it any more."""
+    cursor.execute(
+        OUT_OF_THE_BIN.format(days=BIN_DAYS),
+        {"account": target.account, "entity": target.entity.name, "keys": list(binned)},
+    )
+    return [key for (key,) in cursor.fetchall()]

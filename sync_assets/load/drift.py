@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,13 +27,17 @@ class Fields:
     known: set[str] = field(default_factory=set)
     steady: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
+    named: dict[str, str] = field(default_factory=dict)  # what was asked for by name, and its type in the source
 
     @staticmethod
     def of(stored: dict[str, Any] | None) -> Fields:
-        return Fields(**{name: set(values) for name, values in (stored or {}).items()})
+        held = dict(stored or {})
+        named = held.pop("named", {})
+        return Fields(**{name: set(values) for name, values in held.items()}, named=named)
 
     def stored(self) -> str:
-        return json.dumps({name: sorted(values) for name, values in vars(self).items()})
+        sets = {name: sorted(values) for name, values in vars(self).items() if name != "named"}
+        return json.dumps(sets | {"named": self.named})
 
 
 def compare(fields: Fields, rows: Sequence[Row]) -> tuple[Fields, list[Row], list[str]]:
@@ -55,6 +59,7 @@ def compare(fields: Fields, rows: Sequence[Row]) -> tuple[Fields, list[Row], lis
         known=fields.known | met,
         steady=_steady(fields, common, gone, enough=enough),
         gone=gone,
+        named=fields.named,
     )
     notes = [f"new field: {name}" for name in sorted(new)]
     notes += [f"field gone from every record, values kept: {name}" for name in sorted(gone - fields.gone)]
@@ -62,6 +67,26 @@ def compare(fields: Fields, rows: Sequence[Row]) -> tuple[Fields, list[Row], lis
         carried = tuple(sorted(gone))
         rows = [replace(r, read=replace(r.read, omits=(*r.read.omits, *carried))) for r in rows]
     return learnt, list(rows), notes
+
+
+def defined(fields: Fields, part: str, named: Mapping[str, str]) -> tuple[Fields, list[str]]:
+    """What the source's own definitions of the fields in `part` teach: one note for each that changed since.
+
+    A field that is no longer defined is not sent any more; its values are carried over like those of any lost field.
+    """
+    before, path = fields.named, f"/{part}/"
+    lost = {path + name for name in before.keys() - named.keys()}
+    notes = []
+    if before:
+        notes += [f"new in {part}: {name} ({named[name]})" for name in sorted(named.keys() - before.keys())]
+        notes += [
+            f"{part}: {name} was {before[name]} and is {named[name]}"
+            for name in sorted(named.keys() & before.keys())
+            if named[name] != before[name]
+        ]
+        notes += [f"no longer defined, values kept: {name}" for name in sorted(lost - fields.gone)]
+    gone = {name for name in fields.gone | lost if name.removeprefix(path) not in named}
+    return replace(fields, gone=gone, named=dict(named)), notes
 
 
 def _steady(fields: Fields, common: set[str], gone: set[str], *, enough: bool) -> set[str]:

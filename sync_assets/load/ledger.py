@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -44,6 +44,7 @@ class State:
     began: str | None  # the source's time when the sweep began
     last_full_at: datetime | None
     rows: int | None
+    rights: str | None
 
     @property
     def swept_since(self) -> datetime | None:
@@ -108,6 +109,7 @@ class Ledger:
         counts: Counts,
         *,
         deleted: int = 0,
+        merged: int = 0,
         pages: list[Page] | None = None,
         position: Position | None = None,
         sighted: bool = False,
@@ -115,18 +117,8 @@ class Ledger:
         cursor.execute(
             "update sync.logs set fetched = fetched + %s, created = created + %s, updated = updated + %s,"
             " unchanged = unchanged + %s, stale = stale + %s, repeated = repeated + %s, rejected = rejected + %s,"
-            " deleted = deleted + %s, commits = commits + 1 where id = %s",
-            (
-                counts.fetched,
-                counts.created,
-                counts.updated,
-                counts.unchanged,
-                counts.stale,
-                counts.repeated,
-                counts.rejected,
-                deleted,
-                self.state.log_id,
-            ),
+            " deleted = deleted + %s, merged = merged + %s, commits = commits + 1 where id = %s",
+            (counts.fetched, *vars(counts).values(), deleted, merged, self.state.log_id),
         )
         if sighted:
             self.sight(cursor, sightings(pages or ()))
@@ -167,6 +159,8 @@ class Ledger:
         throttled: float = 0.0,
         note: str | None = None,
         rows: int | None = None,
+        rights: str | None = None,
+        claims: Sequence[tuple[int, int]] = (),
     ) -> dict[str, Any]:
         """Ends the sync and lets the lease go. Answers the row of `sync.logs`.
 
@@ -178,8 +172,8 @@ class Ledger:
             cursor.execute(
                 "update sync.logs set status = case when %s = 'success' and rejected > 0 then 'partial' else %s end,"
                 " finished_at = clock_timestamp(), error = %s, note = %s,"
-                " requests = %s, throttled_seconds = %s, rows = %s where id = %s"
-                " returning fetched, created, updated, unchanged, stale, repeated, rejected, deleted, requests,"
+                " requests = %s, throttled_seconds = %s, rows = %s, claimed = %s, shown = %s where id = %s"
+                " returning fetched, created, updated, unchanged, stale, repeated, rejected, deleted, merged, requests,"
                 " throttled_seconds::float8,"
                 " extract(epoch from finished_at - started_at)::float8 as seconds",
                 (
@@ -190,6 +184,8 @@ class Ledger:
                     requests,
                     round(throttled, 3),
                     rows,
+                    sum(claimed for claimed, _ in claims) if claims else None,
+                    sum(shown for _, shown in claims) if claims else None,
                     self.state.log_id,
                 ),
             )
@@ -207,6 +203,7 @@ class Ledger:
                 " last_full_at = case when %(full)s then now() else last_full_at end,"
                 " last_incremental_at = case when %(incremental)s then now() else last_incremental_at end,"
                 " cursor = case when %(whole)s then null else cursor end, rows = coalesce(%(rows)s, rows),"
+                " rights = case when %(full)s then %(rights)s else rights end,"
                 " last_error = case when %(failed)s then %(error)s end,"
                 " last_error_at = case when %(failed)s then now() end"
                 " where account = %(account)s and entity = %(entity)s and lease_fence = %(fence)s",
@@ -215,6 +212,7 @@ class Ledger:
                     "full": whole and not error,
                     "whole": whole,
                     "rows": rows,
+                    "rights": rights,
                     "failed": error is not None,
                     "incremental": self._kind == "incremental" and not error,
                     "error": str(error) if error else None,
@@ -233,13 +231,14 @@ class Ledger:
             (self._account, self._entity, self._system),
         )
         cursor.execute(
-            "select lease_holder, lease_until > clock_timestamp(), lease_fence, watermark, cursor, last_full_at, rows"
+            "select lease_holder, lease_until > clock_timestamp(), lease_fence, watermark, cursor, last_full_at, rows,"
+            " rights"
             "  from sync.metadata where account = %s and entity = %s for update",
             (self._account, self._entity),
         )
         row = cursor.fetchone()
         assert row is not None  # noqa: S101  inserted above
-        holder, held, fence, watermark, saved, last_full_at, rows = row
+        holder, held, fence, watermark, saved, last_full_at, rows, rights = row
         if held and not holder_is_dead(holder):
             raise AlreadyRunning(f"already running: {holder}", account=self._account, entity=self._entity)
         cursor.execute(
@@ -261,7 +260,7 @@ class Ledger:
             " lease_until = clock_timestamp() + make_interval(secs => %s) where account = %s and entity = %s",
             (this_process(self._run_id), fence + 1, self._lease, self._account, self._entity),
         )
-        state = State(log_id, fence + 1, watermark, None, log_id, seen, None, last_full_at, rows)
+        state = State(log_id, fence + 1, watermark, None, log_id, seen, None, last_full_at, rows, rights)
         if saved and time.time() - saved["saved"] < SWEEP_LIFE:
             state.cursor, state.sweep = saved["position"], saved["sweep"]
             state.sweep_seen, state.began = saved["seen"], saved["began"]

@@ -22,8 +22,13 @@ NEXT_TRY = "least(interval '1 day', interval '5 minutes' * power(2, tries))"
 ORPHANS = """
 select {child_key} as parent, count(*) as children
   from {child} c left join {parent} p on {joined}
- where {pointing} and {absent} and {scope}
+ where {pointing} and {absent} and {scope} and not exists ({alias})
  group by 1
+"""
+
+# Whoever was merged into another record is not missing.
+ALIAS = """
+select from sync.aliases a where a.account = {account} and a.entity = {entity} and a.key = {child_key}
 """
 
 AWAIT = """
@@ -34,7 +39,9 @@ on conflict do nothing
 
 ARRIVED = """
 delete from sync.missing_parents m
- where m.account = %(account)s and m.entity = %(entity)s and exists (select from {table} t where {same_key})
+ where m.account = %(account)s and m.entity = %(entity)s
+   and (exists (select from {table} t where {same_key})
+        or exists (select from sync.aliases a where (a.account, a.entity, a.key) = (m.account, m.entity, m.key)))
 """
 
 NO_LONGER_ASKED_FOR = """
@@ -78,6 +85,9 @@ def orphans(child: Target, parent: Target, link: Link, scope: sql.Composable) ->
         pointing=_pointing(link),
         scope=scope,
         child_key=_child_key(link),
+        alias=sql.SQL(ALIAS).format(
+            account=sql.Literal(parent.account), entity=sql.Literal(parent.entity.name), child_key=_child_key(link)
+        ),
         absent=sql.SQL("{} is null").format(sql.Identifier("p", on[0])),
     )
 

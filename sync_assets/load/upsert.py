@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from struct import Struct
+from typing import Any
 
 import msgspec
 from psycopg2 import sql
@@ -23,6 +24,7 @@ from sync_assets.extract.pages import Page
 from sync_assets.load.target import Target
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_values = msgspec.json.Decoder(dict[str, str | None]).decode
 
 # Documents lie in the row itself where they fit its page, and uncompressed beside it where they do not.
 STAGE = """
@@ -53,8 +55,7 @@ with judged as materialized (
       select s.key, s.hash, s.seen, s.shape, t.raw_json as held,
              case when t.raw_json is null or s.omits = '{{}}'
                   then case when s.adds = '{{}}' then s.doc::jsonb else s.doc::jsonb - s.adds end
-                  else coalesce((select jsonb_object_agg(o, t.raw_json -> o)
-                                   from unnest(s.omits) o where t.raw_json ? o), '{{}}') || (s.doc::jsonb - s.adds)
+                  else sync.carried(t.raw_json, s.doc::jsonb - s.adds, s.omits)
              end as doc
         from (select * from sync_stage limit %(staged)s) s left join {table} t on {same_key}
       offset 0
@@ -129,11 +130,12 @@ class Row:
     seen: int
     read: Whole | ById
     hash: bytes
+    sparse: tuple[str, ...] = ()
 
     @cached_property
     def staged(self) -> bytes:
         """The row as COPY's binary format spells it: nothing to escape here, nothing to look for there."""
-        key, record = self.key.encode(), bytes(self.record)
+        key, record = self.key.encode(), self.content
         return b"".join((
             FIELDS.pack(7, len(key)), key,
             LENGTH.pack(len(record)), record,
@@ -143,10 +145,29 @@ class Row:
         ))  # fmt: skip
 
     @cached_property
+    def content(self) -> bytes:
+        """What is stored: the record as it came, without the nulls of its sparse parts."""
+        if not self.sparse or self._parts is None:
+            return bytes(self.record)
+        parts: dict[str, Any] = dict(self._parts)
+        for name in self.sparse:
+            if name in parts:
+                try:
+                    values = _values(parts[name])
+                except (msgspec.DecodeError, RecursionError):
+                    continue  # not text and nulls alone: as it came
+                parts[name] = {field: value for field, value in values.items() if value is not None}
+        return msgspec.json.encode(parts)
+
+    @property
     def names(self) -> tuple[str, ...] | None:
         """The record's top-level fields, None where a parser refuses it."""
+        return None if self._parts is None else tuple(self._parts)
+
+    @cached_property
+    def _parts(self) -> dict[str, msgspec.Raw] | None:
         try:
-            return tuple(_fields(self.record))
+            return _fields(self.record)
         except (msgspec.DecodeError, RecursionError):
             return None
 
@@ -165,7 +186,7 @@ class Batch:
     suspect: bool = False
 
 
-def batch(pages: Iterable[Page]) -> Batch:
+def batch(pages: Iterable[Page], sparse: tuple[str, ...] = ()) -> Batch:
     """Of two records with one key the one asked for later stays, of one page the last."""
     found = Batch()
     for page in pages:
@@ -180,7 +201,7 @@ def batch(pages: Iterable[Page]) -> Batch:
                 if held.seen > page.seen:
                     continue
             digest = hashlib.blake2b(record, digest_size=16).digest()
-            found.rows[key] = Row(key, record, page.seen, page.read, digest)
+            found.rows[key] = Row(key, record, page.seen, page.read, digest, sparse)
     return found
 
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from sync_assets.account import Account
-from sync_assets.entity import Entity
+from sync_assets.entity import Derived, Entity
 from sync_assets.errors import SyncError
+from sync_assets.load.derived import store
 from sync_assets.load.target import Target
 from sync_assets.load.upsert import Counts
 from sync_assets.settings import sync_settings
@@ -81,30 +82,65 @@ class Progress:
         print(f"  {f'{self._account}/{entity}':<30}{text}", file=sys.stdout, flush=True)
 
 
+@dataclass(frozen=True)
+class DerivedTable:
+    """A computed frame on its way to its table."""
+
+    connection: Connected
+    derived: Derived
+    frame: pd.DataFrame
+
+    def store(self) -> dict[str, Any]:
+        """Answers the metadata of the materialization."""
+        schema, derived = self.connection.account.schema, self.derived
+        try:
+            counts = self.connection.database.transaction(lambda cursor: store(cursor, schema, derived, self.frame))
+        except SyncError as e:
+            raise failure(e.at(account=self.connection.account.name, entity=derived.name)) from None
+        tally = self.frame[derived.tally].value_counts().to_dict() if derived.tally else {}
+        return {
+            "dagster/row_count": len(self.frame),
+            "dagster/table_name": f"{schema}.{derived.name}",
+            **counts,
+            **{f"{derived.tally}_{value}": int(n) for value, n in tally.items()},
+        }
+
+
 class PostgresIOManager(dg.ConfigurableIOManager):
     """Mirrored tables: in by upsert, out as pandas DataFrames."""
 
-    def handle_output(self, context: dg.OutputContext, obj: RecordStream) -> None:
-        outcome = obj.load()
-        context.add_output_metadata(materialization_metadata(obj, outcome))
+    def handle_output(self, context: dg.OutputContext, obj: RecordStream | DerivedTable) -> None:
+        if isinstance(obj, DerivedTable):
+            context.add_output_metadata(obj.store())
+        else:
+            context.add_output_metadata(materialization_metadata(obj, obj.load()))
 
-    def load_input(self, context: dg.InputContext) -> pd.DataFrame:
-        """The upstream table, or the columns that `AssetIn(metadata={"columns": [...]})` names."""
-        import pandas as pd
-        from sqlalchemy import column, create_engine, select, table
+    def load_input(self, context: dg.InputContext) -> pd.DataFrame | dict[str, pd.DataFrame]:
+        """The upstream table, or the columns that `AssetIn(metadata={"columns": [...]})` names.
 
+        With `metadata={"frames": {name: [table or view, *columns]}}` several of the upstream's schema, by name.
+        """
         schema, name = context.asset_key.path
-        wanted = list((context.definition_metadata or {}).get("columns", [])) or ["*"]
-        url = sync_settings().database_url
-        if url is None:
-            raise dg.Failure("DATABASE_URL is not set")
-        engine = create_engine("postgresql+psycopg2://" + url.get_secret_value().partition("://")[2])
-        try:
-            columns: list[Any] = [column(c, is_literal=c == "*") for c in wanted]
-            query = select(*columns)
-            return pd.read_sql(query.select_from(table(name, schema=schema)), engine)
-        finally:
-            engine.dispose()
+        metadata = context.definition_metadata or {}
+        if frames := metadata.get("frames"):
+            return {label: _frame(schema, table, columns) for label, (table, *columns) in frames.items()}
+        return _frame(schema, name, list(metadata.get("columns", [])))
+
+
+def _frame(schema: str, name: str, columns: list[str]) -> pd.DataFrame:
+    import pandas as pd
+    from sqlalchemy import column, create_engine, select, table
+
+    url = sync_settings().database_url
+    if url is None:
+        raise dg.Failure("DATABASE_URL is not set")
+    engine = create_engine("postgresql+psycopg2://" + url.get_secret_value().partition("://")[2])
+    try:
+        wanted: list[Any] = [column(c, is_literal=c == "*") for c in columns or ["*"]]
+        query = select(*wanted)
+        return pd.read_sql(query.select_from(table(name, schema=schema)), engine)
+    finally:
+        engine.dispose()
 
 
 def materialization_metadata(stream: RecordStream, outcome: Outcome) -> dict[str, Any]:

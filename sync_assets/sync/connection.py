@@ -16,7 +16,8 @@ from sync_assets.account import Account
 from sync_assets.entity import Bucket
 from sync_assets.errors import MissingSetting, SyncError
 from sync_assets.extract.budget import Budget
-from sync_assets.extract.http import Door, Mask
+from sync_assets.extract.http import Door
+from sync_assets.extract.mask import Mask
 from sync_assets.load.database import Database
 from sync_assets.load.migrations import require_migrated
 from sync_assets.load.target import Target, target
@@ -38,10 +39,8 @@ class Connected:
         self.settings = settings
         self.database = Database(url, wait=wait, name=f"sync_assets {account.name}")
         self.meter = Database(url, wait=wait, name=f"sync_assets {account.name} meter")
-        buckets = [
-            Bucket(b.name, b.rate if account.settings.rate is None else account.settings.rate, b.burst)
-            for b in account.system.buckets
-        ]
+        rate = account.settings.rate
+        buckets = [b if rate is None else Bucket(b.name, rate, b.burst, fixed=True) for b in account.system.buckets]
         self.budget = Budget(account.name, buckets, self.meter.query)
         self.door = Door(
             account.system.api(account.settings),
@@ -54,6 +53,7 @@ class Connected:
         )
         self._targets: dict[str, Target] = {}
         self._preflight: SyncError | Literal["passed"] | None = None
+        self.rights: str | None = None
 
     def close(self) -> None:
         self.door.close()
@@ -65,7 +65,9 @@ class Connected:
         if self._preflight is None:
             try:
                 require_migrated(self.database, [self.account])
-                self.door.ask(*self.account.system.preflight)
+                self.door.api.opened(self.door.ask(*self.account.system.preflight))
+                if self.account.system.rights:
+                    self.rights = self.account.system.rights(self.door, self.account.settings)
                 self._preflight = "passed"
             except SyncError as e:
                 self._preflight = e

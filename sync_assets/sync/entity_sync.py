@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -14,16 +14,18 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from sync_assets import crash
 from sync_assets.entity import Entity, Inside, Params
-from sync_assets.errors import FixConfig, Forbidden, FuseBlown, RecordGone, RecordRejected, SyncError
+from sync_assets.errors import FuseBlown, RecordRejected, SyncError
+from sync_assets.extract.dialect import Answer
 from sync_assets.extract.fetch import Fetch
-from sync_assets.extract.http import Answer
 from sync_assets.extract.pages import Page, Splitter
-from sync_assets.load import deletions, drift, nested, parents
+from sync_assets.load import drift, nested, parents
 from sync_assets.load.database import BadValue
 from sync_assets.load.ledger import Ledger, State
 from sync_assets.load.slow_path import reject, write_slowly
 from sync_assets.load.upsert import Batch, Counts, batch, changed, write
 from sync_assets.sync.connection import Connected
+from sync_assets.sync.departures import Departures
+from sync_assets.sync.named import names_to_ask_for
 from sync_assets.sync.pipeline import commit_behind
 from sync_assets.sync.plan import decide, surely_read
 from sync_assets.sync.request import Outcome, Progress, Request
@@ -51,6 +53,9 @@ class EntitySync:
         self._totals = Counts()
         self._complete = False
         self._began: datetime | None = None
+        self._names: tuple[str, ...] | None = None
+        self._claims: list[tuple[int, int]] = []
+        self._departures = Departures(self, lambda pages: self._commit(pages, batch(pages, entity.sparse)))
 
     @property
     def state(self) -> State:
@@ -59,13 +64,13 @@ class EntitySync:
     def run(self) -> None:
         if self.request.ids:
             self.ledger.no_sweep()
-            self._by_id(self.request.ids)
+            self._departures.by_key(self.request.ids)
         else:
             plan = decide(
                 self.entity,
                 self.request,
                 watermark=self.state.watermark,
-                overlap=self.connection.settings.sync_overlap_seconds,
+                overlap=self._overlap,
                 ask=lambda path, params: self._ask(path, params).body,
                 source_now=self._door.source_now,
             )
@@ -78,12 +83,12 @@ class EntitySync:
                 self.ledger.no_sweep()
             if resume:
                 self.outcome.remark("went on with an unfinished sweep")
-            self._load(self._fetch().pages(plan.reads, since=plan.since, resume=resume))
+            self._load(self.fetch().pages(plan.reads, since=plan.since, resume=resume))
             for read in self.entity.reads:
                 if isinstance(read, Inside):
                     self._derive(read)
-            if self._complete:
-                self._delete_unseen()
+            if self._complete or self.entity.bin or self.entity.merged:
+                self._departures.find(complete=self._complete)
         self._link()
 
     def close(self) -> Outcome:
@@ -97,6 +102,7 @@ class EntitySync:
             watermark=surely_read(
                 self.entity, self.request, newest=newest, began=self.state.swept_since or self._began
             ),
+            rights=self.connection.rights,
             **self._effort(),
         )
         return self.outcome
@@ -112,17 +118,56 @@ class EntitySync:
             "requests": self._door.requests - self._requests,
             "throttled": self.connection.budget.waited - self._waited,
             "note": self.outcome.note or None,
+            "claims": self._claims,
         }
 
-    def _fetch(self, *, by_key: bool = False) -> Fetch:
+    @property
+    def _overlap(self) -> float:
+        own = self.entity.overlap
+        return self.connection.settings.sync_overlap_seconds if own is None else own
+
+    def rows(self) -> int:
+        return int(self.connection.database.query(sql.SQL("select count(*) from {}").format(self.target.table))[0])
+
+    def fetch(self, *, by_key: bool = False) -> Fetch:
+        """What carries this entity's reads out; `by_key` where a refusal may mean that one record is gone."""
+        if self._names is None:
+            self._names = self._asked_names()
+
+        def ask(path: str, params: Params, stop: threading.Event, *, body: bytes | None = None) -> Answer:
+            return self._ask(path, params, stop=stop, by_key=by_key, body=body)
+
         return Fetch(
-            lambda path, params, stop: self._ask(path, params, stop=stop, by_key=by_key),
+            ask,
             Splitter(self._door.api.at, self.entity.keys, self.target.canonical),
             self.connection.stored_keys,
+            names=self._names,
+            trusted=self._door.source_now() - timedelta(seconds=self._overlap),
+            remark=self.outcome.remark,
+            claims=self._claims,
         )
 
-    def _ask(self, path: str, params: Params, *, stop: threading.Event | None = None, by_key: bool = False) -> Answer:
-        answer = self._door.ask(path, params, stop=stop, by_key=by_key)
+    def _asked_names(self) -> tuple[str, ...]:
+        if (named := self.entity.named) is None:
+            return ()
+        return names_to_ask_for(
+            named,
+            lambda path, params: self._ask(path, params).body,
+            self.connection.database,
+            self.target,
+            self.outcome.remark,
+        )
+
+    def _ask(
+        self,
+        path: str,
+        params: Params,
+        *,
+        stop: threading.Event | None = None,
+        by_key: bool = False,
+        body: bytes | None = None,
+    ) -> Answer:
+        answer = self._door.ask(path, params, stop=stop, by_key=by_key, body=body)
         if self._began is None and (date := answer.date):
             self._began = date
         return answer
@@ -139,7 +184,7 @@ class EntitySync:
         The look-up here only says where that is worth it. The transaction looks again: the commit under way may hold
         another version of the same record.
         """
-        found = batch(pages)
+        found = batch(pages, self.entity.sparse)
         for row in self.connection.meter.transaction(partial(changed, target=self.target, rows=found.rows)):
             row.prepare()
         return found
@@ -210,72 +255,6 @@ class EntitySync:
         self._totals += counts
         if self._progress:
             self._progress(self.entity.name, self._totals, self._door.requests - self._requests)
-
-    # Records asked for by their keys
-
-    def _look(self, keys: Sequence[str]) -> dict[str, str]:
-        """Asks for records by key and loads those that answer. Answers the evidence for those that are gone."""
-        if (one := self.entity.one) is None:
-            raise FixConfig(
-                f"{self.entity.name} cannot be read by id; the API has no such read",
-                next_step="sync the whole entity instead",
-            )
-        gone: dict[str, str] = {}
-        held: list[Page] = []
-        for key, found in self._fetch(by_key=True).by_id(one, keys):
-            if isinstance(found, Page):
-                held.append(found)
-            elif isinstance(found, RecordGone):
-                gone[key] = found.what
-            elif isinstance(found, Forbidden):
-                self.outcome.unreachable[key] = found.what
-            else:
-                raise found
-        if held:
-            self._commit(held, batch(held))
-        return gone
-
-    def _by_id(self, keys: Sequence[str]) -> None:
-        spelled = {key: self.target.canonical(key) for key in keys}
-        strange = (key for key, spelling in spelled.items() if spelling is None)
-        self.outcome.unreachable = dict.fromkeys(strange, f"it cannot be a key of {self.entity.name}")
-        self.outcome.gone = self._look([spelling for spelling in spelled.values() if spelling is not None])
-        self._bury(self.outcome.gone)
-
-    def _delete_unseen(self) -> None:
-        fuse = deletions.Fuse(self.connection.settings.sync_fuse_percent, self.request.allow_deletions)
-        unseen = self.connection.database.transaction(
-            lambda cursor: deletions.missing(cursor, self.target, sweep=self.state.sweep, seen=self.state.sweep_seen)
-        )
-        keys = unseen.keys
-        fuse.check(missing=len(keys), rows=unseen.living, seen=unseen.seen)
-        if self.request.allow_deletions is not None:
-            self.outcome.remark(
-                f"up to {self.request.allow_deletions} deletions were allowed, {len(keys)} records are missing"
-            )
-        if not keys:
-            return
-        if self.entity.one:
-            gone = self._look(keys)
-        elif unseen.keyless:
-            self.outcome.remark(f"{unseen.keyless} records came without a key: nothing was deleted")
-            return
-        else:
-            inside = [r.parent for r in self.entity.reads if isinstance(r, Inside)]
-            how = f"no longer in the stored {inside[0]}" if inside else "absent from a complete listing"
-            gone = dict.fromkeys(keys, how)
-        self._bury(gone)
-
-    def _bury(self, gone: dict[str, str]) -> None:
-        def work(cursor: Cursor) -> None:
-            if self.ledger.begin_commit(cursor):
-                self.ledger.end_commit(
-                    cursor, Counts(), deleted=deletions.bury(cursor, self.target, gone, self.state.log_id)
-                )
-
-        if gone:
-            self.connection.database.transaction(work)
-            self.ledger.committed()
 
     # Links
 

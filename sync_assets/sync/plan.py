@@ -55,6 +55,6 @@ def surely_read(
     partial = request.kind == "selective" or request.ids or request.since
     if partial or not (entity.since or entity.changes):
         return None
-    if entity.changes:
-        return began
-    return min(newest, began) if newest and began else None
+    if newest and began:
+        return min(newest, began)
+    return began if entity.changes else None

@@ -13,6 +13,7 @@ ENVIRONMENT = {
     "KAITEN_API_TOKEN": "no-token",
     "WORKSECTION_DOMAIN": "example.worksection.com",
     "WORKSECTION_HASH": "no-key",
+    "HUBSPOT_ACCESS_TOKEN": "no-token",
 }
 ACCOUNTS: list[Account] = connected_accounts(SYSTEMS, ENVIRONMENT)[0]
 NAMES = [a.name for a in ACCOUNTS]

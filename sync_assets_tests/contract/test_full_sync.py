@@ -56,6 +56,11 @@ def test_an_incremental_sync_changes_what_changed(company: Company, account: str
         company.sandbox.world.kaiten.update_card(card, title="Another title")
         changed = company.synced("incremental", account)["cards"].totals
         assert changed["fetched"] < 20
+    elif account == "hubspot":
+        hubspot = company.sandbox.world.hubspot
+        hubspot.update("contacts", next(iter(hubspot.shelf("contacts").living)), {"firstname": "Another"})
+        changed = company.synced("incremental", account)["contacts"].totals
+        assert changed["fetched"] < 20
     else:
         task = next(iter(company.sandbox.world.worksection.tasks))
         company.sandbox.world.worksection.rename_task(task, "Another name")
@@ -148,7 +153,7 @@ def worksection_removal(sandbox: Sandbox, extras: dict[str, Any]) -> Callable[[]
 @pytest.mark.parametrize(
     ("account", "extra", "remove"),
     [("kaiten", kaiten_extras, kaiten_removal), ("worksection", worksection_extras, worksection_removal)],
-    ids=NAMES,
+    ids=["kaiten", "worksection"],  # what leaves HubSpot leaves it in more ways than one: systems/test_hubspot_*.py
 )
 def test_what_is_deleted_becomes_a_tombstone_and_comes_back_when_seen_again(
     company: Company, account: str, extra: Any, remove: Any

@@ -57,7 +57,7 @@ def test_a_later_shorter_pause_does_not_shorten_an_earlier_one(database: Databas
     one = budget(database, 50)
     one.pause("api", 60)
     one.pause("api", 0.01)
-    with pytest.raises(Throttled, match=r"lasts (59|60) s more"):
+    with pytest.raises(Throttled, match=r"wait: (59|60) s more"):
         one.take("api", stop=None, max_wait=5)
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from sync_assets.entity import ById, Each, OffsetPages, Whole
 from sync_assets.errors import Forbidden, RecordGone, SourceUnavailable
-from sync_assets.extract.fetch import Fetch, _in_order
-from sync_assets.extract.http import Answer
+from sync_assets.extract.dialect import Answer
+from sync_assets.extract.fetch import Fetch, in_order
 from sync_assets.extract.pages import Splitter
 from sync_assets.sandbox.dialect import encode
 
@@ -50,7 +50,7 @@ EACH = Each("parents", Whole("/parents/{key}"), carry="parent_id", variants=({"k
 
 
 @pytest.mark.parametrize("rows", [0, 1, 9, 10, 11, 19, 20, 55, 100])
-def test_every_row_once_in_order_whatever_their_number(rows: int) -> None:
+def test_every_row_oncein_order_whatever_their_number(rows: int) -> None:
     source = Source(rows)
     keys = [int(k or 0) for page in source.fetch.pages([READ]) for k in page.keys]
     assert keys == list(range(rows))
@@ -100,12 +100,12 @@ def test_a_key_never_leaves_its_place_in_the_path() -> None:
     assert sorted(asked) == ["/rows/..%2Fusers", "/rows/1%3Fa%3Db", "/rows/a%20b"]
 
 
-def test_results_come_in_order_whatever_the_time_they_take() -> None:
+def test_results_comein_order_whatever_the_time_they_take() -> None:
     def job(n: int, stop: threading.Event) -> int:
         time.sleep((7 - n) % 4 * 0.01)
         return n
 
-    assert list(_in_order((partial(job, n) for n in range(8)), lambda _: 4)) == list(range(8))
+    assert list(in_order((partial(job, n) for n in range(8)), lambda _: 4)) == list(range(8))
 
 
 def test_an_iterator_that_is_closed_tells_the_jobs_under_way_to_stop() -> None:
@@ -119,7 +119,7 @@ def test_an_iterator_that_is_closed_tells_the_jobs_under_way_to_stop() -> None:
         return n
 
     jobs: list[Callable[[threading.Event], int]] = [partial(job, n) for n in range(4)]
-    results = _in_order(jobs, lambda _: 4)
+    results = in_order(jobs, lambda _: 4)
     assert next(results) == 0
     while not under_way:
         time.sleep(0.01)

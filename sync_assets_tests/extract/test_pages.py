@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sync_assets.entity import ById, Whole
 from sync_assets.errors import WrongShape
 from sync_assets.extract import scan
-from sync_assets.extract.http import Answer
+from sync_assets.extract.dialect import Answer
 from sync_assets.extract.pages import Splitter
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()

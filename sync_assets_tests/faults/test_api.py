@@ -13,7 +13,7 @@ import pytest
 
 from sync_assets.account import connected_accounts
 from sync_assets.errors import FuseBlown, RetryLater, SourceUnavailable, Throttled, UnsafeSetting
-from sync_assets.extract.http import retry_after
+from sync_assets.extract.dialect import retry_after
 from sync_assets.sandbox.server import Sandbox
 from sync_assets.systems import SYSTEMS
 from sync_assets_tests.company import Company

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from sync_assets.entity import OffsetPages
 from sync_assets.errors import CallVendor, PageLoop, SourceUnavailable
 from sync_assets.extract import fetch
+from sync_assets.extract.dialect import Answer
 from sync_assets.extract.fetch import Fetch
-from sync_assets.extract.http import Answer
 from sync_assets.extract.pages import Splitter
 from sync_assets.sandbox.dialect import decode, encode
 from sync_assets.sandbox.server import Sandbox

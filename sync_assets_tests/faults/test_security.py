@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from sync_assets.errors import SyncError
-from sync_assets.extract.http import Mask
+from sync_assets.extract.mask import Mask
 from sync_assets.load.database import Database
 from sync_assets.sandbox.server import Sandbox
 from sync_assets_tests.canary import Canary, forms

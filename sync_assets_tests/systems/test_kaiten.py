@@ -8,7 +8,7 @@ import pytest
 
 from sync_assets.account import connected_accounts
 from sync_assets.errors import BadCredentials, Forbidden, NotFound, SyncError, WrongShape
-from sync_assets.extract.http import Answer, Pause
+from sync_assets.extract.dialect import Answer, Pause
 from sync_assets.sandbox.server import Sandbox
 from sync_assets.systems import SYSTEMS
 from sync_assets.systems.kaiten.api import KaitenApi, KaitenSettings

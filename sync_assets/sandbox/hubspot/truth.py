@@ -16,7 +16,7 @@ def rows(company: HubSpotCompany, entity: str) -> list[bytes]:
         return [shelf.row(shelf.living[id], everything) for id in shelf.ids]
     match entity:
         case "owners":
-            return [encode(owner) for owner in company.owners.values() if not owner["archived"]]
+            return [encode(owner) for owner in company.owners.values()]
         case "pipelines":
             return [encode(pipeline) for pipeline in company.pipelines.values()]
         case "stages":

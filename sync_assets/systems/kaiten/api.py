@@ -11,7 +11,7 @@ from pydantic import SecretStr, field_validator
 
 from sync_assets.entity import Params
 from sync_assets.errors import Forbidden, WrongShape
-from sync_assets.extract.http import Answer, Outgoing, Pause, check_status
+from sync_assets.extract.dialect import Answer, Api, Outgoing, Pause, check_status
 from sync_assets.settings import AccountSettings, safe_url
 
 
@@ -37,7 +37,7 @@ class KaitenSettings(AccountSettings):
         return url if urlsplit(url).path else f"{url}/api/latest"
 
 
-class KaitenApi:
+class KaitenApi(Api):
     at = ""
 
     def __init__(self, settings: KaitenSettings) -> None:

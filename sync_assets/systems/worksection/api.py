@@ -27,7 +27,7 @@ from sync_assets.errors import (
     TooManyRecords,
     WrongShape,
 )
-from sync_assets.extract.http import Answer, Outgoing, Pause, check_status
+from sync_assets.extract.dialect import Answer, Api, Outgoing, Pause, check_status
 from sync_assets.settings import AccountSettings, safe_url
 
 
@@ -90,7 +90,7 @@ class _Envelope(msgspec.Struct):
     message_details: str | None = None
 
 
-class WorksectionApi:
+class WorksectionApi(Api):
     at = "data"
 
     def __init__(self, settings: WorksectionSettings) -> None:

@@ -1,0 +1,157 @@
+"""Records that are not seen any more: merged into others, in the source's bin, erased for good or just gone.
+
+Each leaves its table with proof. A complete sweep says who is unseen and a bin who was deleted; neither is believed
+before the record itself was asked for, where the API has such a read, and never under other rights than last time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from sync_assets.entity import Inside
+from sync_assets.errors import FixConfig, Forbidden, RecordGone
+from sync_assets.extract.pages import Page
+from sync_assets.load import aliases, deletions
+from sync_assets.load.deletions import Departed
+from sync_assets.load.upsert import Counts
+
+if TYPE_CHECKING:
+    from sync_assets.sync.entity_sync import EntitySync
+
+
+class Departures:
+    """The departures of one sync; `load` commits pages that turned up while looking."""
+
+    def __init__(self, sync: EntitySync, load: Callable[[list[Page]], None]) -> None:
+        self._sync = sync
+        self._load = load
+        self._entity = sync.entity
+        self._target = sync.target
+        self._database = sync.connection.database
+
+    def find(self, *, complete: bool) -> None:
+        """Buries what left the source. Raises FuseBlown where that would be implausibly much."""
+        self._bury(self._superseded())
+        if complete and self._same_rights():
+            self._unseen()
+        if self._entity.bin:
+            self._binned()
+
+    def by_key(self, keys: Sequence[str]) -> None:
+        """Asks for records by key: loads those that are there, buries those that are not."""
+        spelled = {key: self._target.canonical(key) for key in keys}
+        strange = (key for key, spelling in spelled.items() if spelling is None)
+        outcome = self._sync.outcome
+        outcome.unreachable = dict.fromkeys(strange, f"it cannot be a key of {self._entity.name}")
+        departed = self._look([spelling for spelling in spelled.values() if spelling is not None])
+        outcome.gone = {key: d.evidence for key, d in departed.items()}
+        self._bury(departed)
+
+    def _superseded(self) -> dict[str, Departed]:
+        def work(cursor: Cursor) -> dict[str, str]:
+            aliases.learn(cursor, self._target, self._sync.state.log_id)
+            return aliases.superseded(cursor, self._target)
+
+        merged = self._database.transaction(work) if self._entity.merged else {}
+        return {key: _merged(into, "the surviving record says so") for key, into in merged.items()}
+
+    def _same_rights(self) -> bool:
+        before, now = self._sync.state.rights, self._sync.connection.rights
+        if before is None or now is None or before == now:
+            return True
+        self._sync.outcome.remark("the token's rights are not those of the last full sync: nobody unseen was deleted")
+        return False
+
+    def _unseen(self) -> None:
+        sync, state = self._sync, self._sync.state
+        unseen = self._database.transaction(
+            partial(deletions.missing, target=self._target, sweep=state.sweep, seen=state.sweep_seen)
+        )
+        known = self._database.transaction(partial(aliases.known, target=self._target, keys=unseen.keys))
+        self._bury({key: _merged(into, "known to be merged") for key, into in known.items()})
+        keys = [key for key in unseen.keys if key not in known]
+        fuse = deletions.Fuse(sync.connection.settings.sync_fuse_percent, sync.request.allow_deletions)
+        fuse.check(missing=len(keys), rows=unseen.living, seen=unseen.seen)
+        if sync.request.allow_deletions is not None:
+            sync.outcome.remark(
+                f"up to {sync.request.allow_deletions} deletions were allowed, {len(keys)} records are missing"
+            )
+        if not keys:
+            return
+        if self._entity.one:
+            self._bury(self._look(keys))
+        elif unseen.keyless:
+            sync.outcome.remark(f"{unseen.keyless} records came without a key: nothing was deleted")
+        else:
+            inside = [r.parent for r in self._entity.reads if isinstance(r, Inside)]
+            how = f"no longer in the stored {inside[0]}" if inside else "absent from a complete listing"
+            self._bury(dict.fromkeys(keys, Departed(how)))
+
+    def _binned(self) -> None:
+        assert self._entity.bin is not None  # noqa: S101  asked by the caller
+        listed: list[str] = []
+        living: list[str] = []
+        for page in self._sync.fetch().pages([self._entity.bin]):
+            keys = [key for key in page.keys if key is not None]
+            listed += keys
+            living += self._database.transaction(
+                partial(deletions.still_living, target=self._target, keys=keys, seen=page.seen)
+            )
+        rows = self._sync.rows()
+        fuse = deletions.Fuse(self._sync.connection.settings.sync_fuse_percent, self._sync.request.allow_deletions)
+        fuse.check(missing=len(living), rows=rows, seen=rows)
+        left = self._database.transaction(partial(deletions.out_of_the_bin, target=self._target, binned=listed))
+        self._bury(self._look([*living, *left]))
+
+    def _look(self, keys: Sequence[str]) -> dict[str, Departed]:
+        """Asks for records by key and loads those that answer. Answers how the others left."""
+        if not keys:
+            return {}
+        sync, entity = self._sync, self._entity
+        if (one := entity.one) is None:
+            raise FixConfig(
+                f"{entity.name} cannot be read by id; the API has no such read",
+                next_step="sync the whole entity instead",
+            )
+        departed: dict[str, Departed] = {}
+        held: dict[int, Page] = {}
+        for key, found in sync.fetch(by_key=True).by_id(one, keys):
+            if isinstance(found, Page):
+                held[id(found)] = found
+                if key not in found.keys and len(found.keys) == 1 and found.keys[0] is not None:
+                    departed[key] = _merged(found.keys[0], "asked for by id")
+                if sum(len(page.records) for page in held.values()) >= sync.connection.settings.sync_batch_size:
+                    self._load(list(held.values()))
+                    held = {}
+            elif isinstance(found, RecordGone):
+                gone = Departed(found.what, "erased" if entity.erasable else "gone")
+                departed[key] = Departed(found.what, "binned") if found.binned else gone
+            elif isinstance(found, Forbidden):
+                sync.outcome.unreachable[key] = found.what
+            else:
+                raise found
+        if held:
+            self._load(list(held.values()))
+        return departed
+
+    def _bury(self, departed: dict[str, Departed]) -> None:
+        ledger = self._sync.ledger
+
+        def work(cursor: Cursor) -> None:
+            if ledger.begin_commit(cursor):
+                if into := {key: d.into for key, d in departed.items() if d.into}:
+                    aliases.note(cursor, self._target, into)
+                deleted, merged = deletions.bury(cursor, self._target, departed, self._sync.state.log_id)
+                ledger.end_commit(cursor, Counts(), deleted=deleted, merged=merged)
+
+        if departed:
+            self._database.transaction(work)
+            ledger.committed()
+
+
+def _merged(into: str, how: str) -> Departed:
+    return Departed(f"merged into {into}: {how}", "merged", into)

@@ -1,0 +1,60 @@
+"""Fields that a source sends only where they are asked for by name: which there are, and what changed about them.
+
+The source's own definitions decide. Where the token may not read those, the names of last time serve, and at the very
+first the names that the table's typed columns are derived from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import msgspec
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from sync_assets.entity import Named, Params
+from sync_assets.errors import Forbidden, NotFound, WrongShape
+from sync_assets.load import drift
+from sync_assets.load.database import Database
+from sync_assets.load.target import Target
+
+
+class _Definition(msgspec.Struct):
+    name: str
+    type: str = ""
+
+
+class _Definitions(msgspec.Struct):
+    results: list[_Definition]
+
+
+def names_to_ask_for(
+    named: Named, ask: Callable[[str, Params], bytes], database: Database, target: Target, remark: Callable[[str], None]
+) -> tuple[str, ...]:
+    """Sorted; what changed since the last time is remarked once."""
+    account, entity = target.account, target.entity.name
+    try:
+        found = msgspec.json.decode(ask(named.path, {}), type=_Definitions).results
+    except (Forbidden, NotFound) as e:
+        remark(f"definitions of {named.part} cannot be read: {e.what}")
+        fields = database.transaction(lambda cursor: drift.read(cursor, account, entity))
+        return tuple(sorted(fields.named)) or _of_columns(named.part, target)
+    except msgspec.DecodeError:
+        raise WrongShape(f"the definitions of {named.part} have no name and type", endpoint=named.path) from None
+    types = {d.name: d.type for d in found}
+
+    def learn(cursor: Cursor) -> list[str]:
+        before = drift.read(cursor, account, entity)
+        learnt, notes = drift.defined(before, named.part, types)
+        if learnt != before:
+            drift.save(cursor, account, entity, learnt)
+        return notes
+
+    for note in database.transaction(learn):
+        remark(note)
+    return tuple(sorted(types))
+
+
+def _of_columns(part: str, target: Target) -> tuple[str, ...]:
+    names = (re.search(rf"'{{{part},([^}}]+)}}'", c.expression or "") for c in target.columns)
+    return tuple(sorted({m.group(1) for m in names if m}))

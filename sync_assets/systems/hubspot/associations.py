@@ -1,0 +1,85 @@
+"""Which records belong together: the whole set of each, read anew each time, because no record says when it changed.
+
+One record of ours is one record of theirs with all its associations to one other type. Its set is complete or the read
+fails: a set that HubSpot cuts into pages is asked for to its end before it is stored.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from sync_assets.entity import Own
+from sync_assets.errors import PageLoop
+from sync_assets.extract.fetch import IN_FLIGHT, Fetch, in_order
+from sync_assets.extract.pages import Page
+from sync_assets.systems.hubspot.answers import Paging, told
+
+AT_ONCE = 1000
+
+
+class _From(msgspec.Struct):
+    id: str
+
+
+class _Set(msgspec.Struct, rename={"source": "from"}):
+    source: _From
+    to: list[msgspec.Raw]
+    paging: Paging | None = None
+
+
+class _Sets(msgspec.Struct):
+    results: list[_Set]
+
+
+@dataclass(frozen=True)
+class Associations(Own):
+    """`path` is the type that associations lead from, `to` are those that they lead to."""
+
+    to: tuple[str, ...] = ()
+
+    def pages(self, fetch: Fetch, start: dict[str, Any]) -> Iterator[Page]:
+        """Raises PageLoop where the pages of one record's set go round in a circle."""
+        first, done = self.to.index(start["to"]) if start else 0, start.get("done")
+        keys = fetch.parents(self.path, "true")
+        for to in self.to[first:]:
+            left = [key for key in keys if done is None or key > done]
+            done = None
+            chunks = [left[i : i + AT_ONCE] for i in range(0, len(left), AT_ONCE)]
+            for page in in_order((partial(self._chunk, fetch, to, c) for c in chunks), lambda _: IN_FLIGHT):
+                last = to == self.to[-1] and page.name == self._name(to, chunks[-1])
+                page.after = None if last else {"to": to, "done": int(page.name.rpartition(" ")[2])}
+                yield page
+
+    def _name(self, to: str, keys: Sequence[int]) -> str:
+        return f"{self.path} to {to}, up to {keys[-1]}"
+
+    def _chunk(self, fetch: Fetch, to: str, keys: Sequence[int], stop: threading.Event) -> Page:
+        path = f"/crm/v4/associations/{self.path}/{to}/batch/read"
+        wanted: list[dict[str, str]] = [{"id": str(key)} for key in keys]
+        whole: dict[str, list[msgspec.Raw]] = {}
+        asked: set[tuple[str, str]] = set()
+        seen = None
+        while wanted:
+            answer = fetch.ask(path, {}, stop, body=msgspec.json.encode({"inputs": wanted}))
+            seen = answer.seen if seen is None else seen
+            wanted = []
+            for found in told(answer, _Sets).results:
+                whole.setdefault(found.source.id, []).extend(found.to)
+                if found.paging and found.paging.next:
+                    more = (found.source.id, found.paging.next.after)
+                    if more in asked:
+                        raise PageLoop(f"the associations of a record to {to} go round in a circle", record=more[0])
+                    asked.add(more)
+                    wanted.append({"id": more[0], "after": more[1]})
+        records = [
+            msgspec.json.encode({"id": id, "to_type": to, "to": targets}) for id, targets in whole.items() if targets
+        ]
+        body = b'{"results":[' + b",".join(records) + b"]}"
+        answer = replace(answer, body=body, seen=seen or 0)
+        return fetch.splitter.page(self._name(to, keys), self, answer)

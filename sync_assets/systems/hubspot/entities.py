@@ -1,0 +1,133 @@
+"""HubSpot's entities: three types of objects of one make, what belongs together, and what their codes mean."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sync_assets.entity import ById, Entity, Inside, Link, Named, Own, Whole
+from sync_assets.extract.fetch import Fetch
+from sync_assets.extract.pages import Page
+from sync_assets.systems.hubspot.associations import Associations
+from sync_assets.systems.hubspot.listing import ObjectList
+from sync_assets.systems.hubspot.lookup import ObjectsById
+from sync_assets.systems.hubspot.search import ObjectSearch
+
+DOCS = "https://developers.hubspot.com/docs/api-reference"
+TYPES = ("contacts", "deals", "calls")
+
+INDEX_LAG = 3600.0
+"""Seconds by which the search may trail the records; an incremental read looks so far back each time."""
+
+
+def crm_object(name: str, *, changed: str, links: tuple[Link, ...], doc: str, erasable: bool = False) -> Entity:
+    path = f"/crm/v3/objects/{name}"
+    return Entity(
+        name,
+        read=ObjectList(path),
+        one=ObjectsById(path),
+        changes=lambda _ask, since, _now: [ObjectSearch(f"{path}/search", changed=changed, since=since)],
+        overlap=INDEX_LAG,
+        links=links,
+        sparse=("properties",),
+        named=Named("properties", f"/crm/v3/properties/{name}"),
+        bin=ObjectList(path, params={"archived": "true"}, named=False, split=False),
+        merged="string_to_array(t.raw_json #>> '{properties,hs_merged_object_ids}', ';')",
+        erasable=erasable,
+        doc=doc,
+        url=f"{DOCS}/crm-{name}-v3/guide",
+        hints=(f"{name[:-1]}.", "object."),
+    )
+
+
+def associated(name: str, to: tuple[str, ...]) -> Entity:
+    return Entity(
+        f"{name[:-1]}_associations",
+        key=("to_type", "id"),
+        read=Associations(name, to=to),
+        links=(Link("id", name),),
+        doc=f"What each of the {name} is associated with; one row per pair and type is in the view associations.",
+        url=f"{DOCS}/crm-associations-v4/guide",
+    )
+
+
+@dataclass(frozen=True)
+class Definitions(Own):
+    """The property definitions of some types, one request each."""
+
+    types: tuple[str, ...] = ()
+
+    def pages(self, fetch: Fetch, start: dict[str, Any]) -> Iterator[Page]:
+        done = start.get("done", 0)
+        for number, kind in enumerate(self.types[done:], done + 1):
+            answer = fetch.ask(f"{self.path}/{kind}", {}, threading.Event())
+            page = fetch.splitter.page(f"properties of {kind}", self, answer, f'"object_type":"{kind}"'.encode())
+            page.after = {"done": number} if number < len(self.types) else None
+            yield page
+
+
+OWNER = Link("owner_id", "owners", order=False)
+
+ENTITIES = (
+    Entity(
+        "owners",
+        read=(
+            ObjectList("/crm/v3/owners", named=False, split=False),
+            ObjectList("/crm/v3/owners", params={"archived": "true"}, named=False, split=False),
+        ),
+        one=ById("/crm/v3/owners/{key}", shape="object", at=""),
+        doc="Users and queues that records belong to, those that have left too.",
+        url=f"{DOCS}/crm-crm-owners-v3/guide",
+    ),
+    Entity(
+        "pipelines",
+        read=Whole("/crm/v3/pipelines/deals"),
+        doc="Deal pipelines.",
+        url=f"{DOCS}/crm-pipelines-v3/guide",
+    ),
+    Entity(
+        "stages",
+        key=("pipeline_id", "id"),
+        read=Inside(
+            "pipelines", ("$.stages[*]",), record="item || jsonb_build_object('pipeline_id', parent.raw_json ->> 'id')"
+        ),
+        links=(Link("pipeline_id", "pipelines"),),
+        doc="Stages of the deal pipelines.",
+        url=f"{DOCS}/crm-pipelines-v3/guide",
+    ),
+    Entity(
+        "property_definitions",
+        key=("object_type", "name"),
+        read=Definitions("/crm/v3/properties", types=TYPES),
+        doc="Every property of contacts, deals and calls: type, label, options.",
+        url=f"{DOCS}/crm-properties-v3/guide",
+    ),
+    crm_object(
+        "contacts",
+        changed="lastmodifieddate",  # they carry an hs_lastmodifieddate too, which is stale
+        links=(OWNER,),
+        erasable=True,
+        doc="Contacts with all properties of the portal.",
+    ),
+    crm_object(
+        "deals",
+        changed="hs_lastmodifieddate",
+        links=(
+            OWNER,
+            Link("pipeline", "pipelines", order=False),
+            Link(("pipeline", "dealstage"), "stages", order=False),
+        ),
+        doc="Deals with all properties of the portal; amounts to the last digit.",
+    ),
+    crm_object(
+        "calls",
+        changed="hs_lastmodifieddate",
+        links=(OWNER, Link("callee_contact_id", "contacts", order=False)),
+        doc="Calls; whose they are is in call_contacts.",
+    ),
+    associated("contacts", ("deals", "calls")),
+    associated("deals", ("contacts", "calls")),
+    associated("calls", ("contacts", "deals")),
+)

@@ -1,0 +1,220 @@
+"""All records of a type, in the order of their ids: by several cursors at once where a cursor proves to be an id.
+
+Nobody promises that `after` is an id, so it is never believed: each page must ascend and its cursor must not lie before
+its last record, each segment is read on until it meets the first record of the next one, and at the first doubt the
+first cursor goes on alone to the end.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+
+from sync_assets.entity import Own
+from sync_assets.errors import PageLoop, SyncError
+from sync_assets.extract.fetch import IN_FLIGHT, Fetch, as_done
+from sync_assets.extract.pages import Page
+from sync_assets.systems.hubspot.answers import Found, Listed, told
+
+SIZE = 100
+URL_BYTES = 5_000
+"""Names that make a longer URL are asked for by POST: nobody says where 414 begins, and 8,000 was too long for some."""
+
+WORTH_SPLITTING = 2_000
+"""Records; fewer are read by one cursor before the others would have started."""
+
+RANK = 9_900
+"""A search shows no record beyond its 10,000th."""
+
+
+@dataclass(eq=False)
+class Segment:
+    """A cursor's part of the ids: from `start` to the first record of the next segment."""
+
+    start: int = 0
+    after: str | None = None
+    first: int | None = None
+    done: bool = False
+
+
+@dataclass(frozen=True)
+class ObjectList(Own):
+    """`path` lists the records; with `split` by several cursors."""
+
+    shape: str = "object"
+    split: bool = True
+    named: bool = True
+
+    def pages(self, fetch: Fetch, start: dict[str, Any]) -> Iterator[Page]:
+        """Raises PageLoop where a cursor comes again."""
+        yield from _Listing(self, fetch, [Segment(**s) for s in start.get("segments", ())]).pages()
+
+
+class _Listing:
+    def __init__(self, read: ObjectList, fetch: Fetch, segments: list[Segment]) -> None:
+        self._read = read
+        self._fetch = fetch
+        self._resumed = bool(segments)
+        self._segments = segments or [Segment()]
+        self._given: set[tuple[int, str]] = set()
+        self._wide = read.named and len(",".join(fetch.names)) > URL_BYTES
+        self._jobs: deque[Callable[[threading.Event], tuple[Segment, Page, str | None]]] = deque()
+
+    def pages(self) -> Iterator[Page]:
+        self._jobs.extend(partial(self._ask, s) for s in self._segments if not s.done)
+        with closing(as_done(self._jobs)) as answers:
+            for segment, page, after in answers:
+                if segment not in self._segments or segment.done:
+                    continue  # given up while its request was under way
+                yield self._taken(segment, page, after)
+
+    def _taken(self, segment: Segment, page: Page, after: str | None) -> Page:
+        ids = _ids(page)
+        first_page = segment.after is None and segment.first is None
+        if len(self._segments) > 1 and not _ascends(ids, segment, after):
+            self._give_up()
+            if segment is not self._segments[0]:
+                page.after = self._position()
+                return page
+        if ids and segment.first is None:
+            segment.first = ids[0]
+        segment.after, segment.done = after, after is None
+        if not segment.done and (segment.start, after or "") in self._given:
+            raise PageLoop(f"the cursor after {page.name} was given before")
+        self._given.add((segment.start, after or ""))
+        following = self._following(segment)
+        if following and following.first is not None and ids and ids[-1] >= following.first:
+            segment.done = True
+            page = _before(page, following.first)
+        elif following and segment.done and following.first is not None:
+            # The end of the list before the next segment began: one of the two cursors is no id.
+            self._give_up()
+        if first_page and not self._resumed and segment is self._segments[0] and after is not None:
+            self._split(ids, after)
+        if not segment.done:
+            self._jobs.append(partial(self._ask, segment))
+        page.after = self._position()
+        return page
+
+    def _position(self) -> dict[str, Any] | None:
+        """None at the end of the list."""
+        return None if all(s.done for s in self._segments) else {"segments": [asdict(s) for s in self._segments]}
+
+    def _following(self, segment: Segment) -> Segment | None:
+        later = self._segments[self._segments.index(segment) + 1 :]
+        return next((s for s in later if not (s.done and s.first is None)), None)
+
+    def _give_up(self) -> None:
+        """The first cursor reads on alone; what the others have shown counts all the same."""
+        first = self._segments[0]
+        if first.done:
+            self._segments = [Segment()]
+            self._given.clear()
+            self._jobs.append(partial(self._ask, self._segments[0]))
+        else:
+            self._segments = [first]
+        self._fetch.remark("the list's cursors are no ids: read by one cursor")
+
+    # Segments
+
+    def _split(self, ids: list[int], after: str) -> None:
+        if not self._read.split or not _ascends(ids, self._segments[0], after):
+            return
+        for start in self._boundaries(int(after)):
+            segment = Segment(start)
+            self._segments.append(segment)
+            self._jobs.append(partial(self._ask, segment))
+
+    def _boundaries(self, beyond: int) -> list[int]:
+        """Ids that part the records into equal shares: from the rows that are here, else from the search."""
+        entity = self._read.path.rpartition("/")[2]
+        held = self._fetch.parents(entity, "true")
+        if len(held) >= WORTH_SPLITTING:
+            found = [held[len(held) * i // IN_FLIGHT] for i in range(1, IN_FLIGHT)]
+        else:
+            try:
+                found = self._ranks()
+            except SyncError:
+                return []  # the search is a convenience here
+        return sorted({int(id) for id in found if int(id) > beyond})
+
+    def _ranks(self) -> list[int]:
+        total, _ = self._ranked(0, 0)
+        if total < WORTH_SPLITTING:
+            return []
+        found: list[int] = []
+        base, passed = 0, 0
+        for rank in (total * i // IN_FLIGHT for i in range(1, IN_FLIGHT)):
+            while rank - passed > 0:
+                step = min(rank - passed, RANK)
+                _, id = self._ranked(base, step - (base > 0))
+                if id is None:
+                    return found
+                base, passed = id, passed + step
+            found.append(base)
+        return found
+
+    def _ranked(self, base: int, rank: int) -> tuple[int, int | None]:
+        """How many records have an id above `base`, and the id of the one at `rank` among them."""
+        body = {
+            "filterGroups": [{"filters": [{"propertyName": "hs_object_id", "operator": "GT", "value": str(base)}]}],
+            "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
+            "properties": ["hs_object_id"],
+            "limit": 1,
+            "after": rank,
+        }
+        answer = self._fetch.ask(f"{self._read.path}/search", {}, threading.Event(), body=msgspec.json.encode(body))
+        page = self._fetch.splitter.page("the search for equal shares", self._read, answer)
+        ids = _ids(page)
+        return told(answer, Found).total, ids[0] if ids else None
+
+    # Requests
+
+    def _ask(self, segment: Segment, stop: threading.Event) -> tuple[Segment, Page, str | None]:
+        after = segment.after if segment.after is not None else str(segment.start) if segment.start else None
+        params: dict[str, str | int] = {"limit": SIZE, **self._read.params}
+        if self._read.named:
+            params["properties"] = "hs_object_id" if self._wide else ",".join(self._fetch.names)
+        if after is not None:
+            params["after"] = after
+        name = f"{self._read.path.rpartition('/')[2]} from {after or 'the first'}"
+        answer = self._fetch.ask(self._read.path, params, stop)
+        page = self._fetch.splitter.page(name, self._read, answer)
+        cursor = told(answer, Listed).after
+        if self._wide and page.keys:
+            page = read_batch(self._fetch, self._read, [k for k in page.keys if k is not None], stop, name=name)
+        return segment, page, cursor
+
+
+def read_batch(fetch: Fetch, read: ObjectList, keys: Sequence[str], stop: threading.Event, *, name: str) -> Page:
+    """Records by their ids with all properties, in the order of the ids; those that are gone meanwhile are left out."""
+    body = msgspec.json.encode({"inputs": [{"id": key} for key in keys], "properties": fetch.names})
+    page = fetch.splitter.page(name, read, fetch.ask(f"{read.path}/batch/read", {}, stop, body=body))
+    order = sorted(range(len(page.keys)), key=lambda i: int(page.keys[i] or 0))
+    page.records, page.keys = [page.records[i] for i in order], [page.keys[i] for i in order]
+    return page
+
+
+def _ids(page: Page) -> list[int]:
+    return [int(key) for key in page.keys if key is not None]
+
+
+def _ascends(ids: list[int], segment: Segment, after: str | None) -> bool:
+    steps = all(a < b for a, b in pairwise(ids))
+    begins = not ids or ids[0] >= segment.start
+    leads_on = after is None or (after.isdigit() and (not ids or int(after) >= ids[-1]))
+    return steps and begins and leads_on
+
+
+def _before(page: Page, first: int) -> Page:
+    kept = [i for i, key in enumerate(page.keys) if key is None or int(key) < first]
+    page.records, page.keys = [page.records[i] for i in kept], [page.keys[i] for i in kept]
+    return page
