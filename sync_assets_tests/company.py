@@ -207,7 +207,8 @@ class Company:
         counts = sql.SQL(" union all ").join(
             sql.SQL(
                 "select {name}, (select count(*) from {table}), coalesce(sum(created), 0)::bigint,"
-                " coalesce(sum(deleted + merged), 0)::bigint from sync.logs where account = {account} and entity = {entity}"
+                " coalesce(sum(deleted + merged), 0)::bigint from sync.logs"
+                " where account = {account} and entity = {entity}"
             ).format(
                 name=sql.Literal(f"{account.name}.{entity}"),
                 table=sql.Identifier(account.schema, entity),
