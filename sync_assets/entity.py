@@ -141,6 +141,7 @@ class Entity:
     named: Named | None = None
     bin: Whole | None = None  # lists deleted records as long as the source could restore them
     merged: str = ""  # SQL over a row: a text[] of the keys that were merged into it
+    tells_totals: bool = False  # a read of it says how many records there are
     erasable: bool = False  # a record that is gone and not in the bin was erased for good: so is our copy
     codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # columns whose known values are few
     doc: str = ""

@@ -11,7 +11,7 @@ from sync_assets.check.finding import Finding, Scope
 from sync_assets.check.integrity import links_resolve
 from sync_assets.check.records import fields_present, ledger_adds_up, nothing_rejected
 from sync_assets.check.values import columns_parse, values_known
-from sync_assets.check.volume import fresh, volume
+from sync_assets.check.volume import fresh, totals_match, volume
 from sync_assets.entity import Entity
 
 CHECKS: Mapping[str, Callable[[Scope], Finding]] = {
@@ -24,6 +24,7 @@ CHECKS: Mapping[str, Callable[[Scope], Finding]] = {
         fields_present,
         ledger_adds_up,
         volume,
+        totals_match,
         fresh,
     )
 }
@@ -35,7 +36,13 @@ __all__ = ["CHECKS", "Finding", "Scope", "check_entity", "checks_of"]
 def checks_of(entity: Entity) -> list[str]:
     """The names of the checks that could find something about an entity: one that cannot go red proves nothing."""
     pointless = {
-        name for name, needed in (("links_resolve", entity.links), ("values_known", entity.codes)) if not needed
+        name
+        for name, needed in (
+            ("links_resolve", entity.links),
+            ("values_known", entity.codes),
+            ("totals_match", entity.tells_totals),
+        )
+        if not needed
     }
     return [name for name in CHECKS if name not in pointless]
 

@@ -36,20 +36,27 @@ def nothing_rejected(scope: Scope) -> Finding:
 
 
 def fields_present(scope: Scope) -> Finding:
-    """No field that every record had is gone from all of them."""
+    """No field that every record had is gone from all of them; no column lost the field that it is derived from."""
     row = scope.ask(
         "select fields -> 'gone' from sync.metadata where account = %(account)s and entity = %(entity)s", scope.where
     )
     gone = row[0][0] if row and row[0][0] else []
     if not gone:
         return Finding("fields_present", True, "every field that records have had still comes")
+    # A field inside a part (/properties/x) was retired by its owner: that matters to us where a column shows it.
+    paths = {name: f"'{{{name[1:].replace('/', ',')}}}'" for name in gone}
+    columns = {c.name: name for c in scope.own.typed for name in gone if paths[name] in (c.source or "")}
+    inside = [name for name in gone if name.startswith("/")]
+    lost = ", ".join([name for name in gone if name not in inside] + [f"{n} (column {c})" for c, n in columns.items()])
     return Finding(
         "fields_present",
         False,
-        f"the source no longer sends {', '.join(gone)}; the last known values are kept",
+        f"the source no longer sends {lost or ', '.join(inside)}; the last known values are kept",
+        "ERROR" if lost else "WARN",
         facts={
             "count": len(gone),
             "fields": gone,
+            "columns": columns,
             "next_step": "if the API really dropped them: update sync.metadata set fields = null for this entity",
         },
     )

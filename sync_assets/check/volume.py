@@ -31,6 +31,28 @@ def volume(scope: Scope) -> Finding:
     return Finding("volume", True, f"{now} records, {before} at the last sync", facts=facts)
 
 
+CLAIMED = """
+select claimed, shown from sync.logs
+ where account = %(account)s and entity = %(entity)s and claimed is not null
+   and (%(syncs)s::bigint[] = '{}' or id = any(%(syncs)s)) order by id desc limit 1
+"""
+
+
+def totals_match(scope: Scope) -> Finding:
+    """The source showed as many records as it says there are."""
+    found = scope.ask(CLAIMED, scope.where)
+    if not found:
+        return Finding("totals_match", True, "the source told no total")
+    claimed, shown = found[0]
+    return Finding(
+        "totals_match",
+        claimed <= shown,
+        f"the source counts {claimed} records and showed {shown}"
+        + ("" if claimed <= shown else "; the whole list was read, so nothing is missing here"),
+        facts={"count": max(0, claimed - shown), "claimed": claimed, "shown": shown},
+    )
+
+
 def fresh(scope: Scope) -> Finding:
     """The entity was synced not long ago."""
     limit = scope.settings.sync_fresh_hours

@@ -22,7 +22,7 @@ INDEX_LAG = 3600.0
 """Seconds by which the search may trail the records; an incremental read looks so far back each time."""
 
 
-def crm_object(name: str, *, changed: str, links: tuple[Link, ...], doc: str, erasable: bool = False) -> Entity:
+def crm_object(name: str, *, changed: str, links: tuple[Link, ...], doc: str, **more: Any) -> Entity:
     path = f"/crm/v3/objects/{name}"
     return Entity(
         name,
@@ -35,10 +35,11 @@ def crm_object(name: str, *, changed: str, links: tuple[Link, ...], doc: str, er
         named=Named("properties", f"/crm/v3/properties/{name}"),
         bin=ObjectList(path, params={"archived": "true"}, named=False, split=False),
         merged="string_to_array(t.raw_json #>> '{properties,hs_merged_object_ids}', ';')",
-        erasable=erasable,
+        tells_totals=True,
         doc=doc,
         url=f"{DOCS}/crm-{name}-v3/guide",
         hints=(f"{name[:-1]}.", "object."),
+        **more,
     )
 
 
@@ -67,6 +68,11 @@ class Definitions(Own):
             page.after = {"done": number} if number < len(self.types) else None
             yield page
 
+
+CALL_STATUSES = (
+    "BUSY", "CALLING_CRM_USER", "CANCELED", "COMPLETED", "CONNECTING", "FAILED", "IN_PROGRESS", "NO_ANSWER", "QUEUED",
+    "RINGING", "missed",
+)  # fmt: skip
 
 OWNER = Link("owner_id", "owners", order=False)
 
@@ -125,6 +131,7 @@ ENTITIES = (
         "calls",
         changed="hs_lastmodifieddate",
         links=(OWNER, Link("callee_contact_id", "contacts", order=False)),
+        codes={"direction": ("INBOUND", "OUTBOUND"), "status": CALL_STATUSES},
         doc="Calls; whose they are is in call_contacts.",
     ),
     associated("contacts", ("deals", "calls")),
