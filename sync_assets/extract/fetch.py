@@ -13,7 +13,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from itertools import count
 from typing import Any, Protocol, TypeVar
@@ -49,8 +48,6 @@ class Fetch:
     """(entity, where) -> its stored keys, sorted."""
     names: tuple[str, ...] = ()
     """The fields that must be asked for by name."""
-    trusted: datetime | None = None
-    """What changed later than this is read again by the next sync in any case."""
     remark: Callable[[str], None] = lambda _: None
     """Says something to whoever looks at this sync."""
     claims: list[tuple[int, int]] = field(default_factory=list)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -70,7 +70,7 @@ class EntitySync:
                 self.entity,
                 self.request,
                 watermark=self.state.watermark,
-                overlap=self._overlap,
+                overlap=self.connection.settings.sync_overlap_seconds,
                 ask=lambda path, params: self._ask(path, params).body,
                 source_now=self._door.source_now,
             )
@@ -121,11 +121,6 @@ class EntitySync:
             "claims": self._claims,
         }
 
-    @property
-    def _overlap(self) -> float:
-        own = self.entity.overlap
-        return self.connection.settings.sync_overlap_seconds if own is None else own
-
     def rows(self) -> int:
         return int(self.connection.database.query(sql.SQL("select count(*) from {}").format(self.target.table))[0])
 
@@ -142,7 +137,6 @@ class EntitySync:
             Splitter(self._door.api.at, self.entity.keys, self.target.canonical),
             self.connection.stored_keys,
             names=self._names,
-            trusted=self._door.source_now() - timedelta(seconds=self._overlap),
             remark=self.outcome.remark,
             claims=self._claims,
         )

@@ -33,7 +33,7 @@ def decide(
     reads = [read for read in entity.reads if isinstance(read, Whole | Each)]
     since = request.since
     if since is None and request.kind != "full" and watermark:
-        since = watermark - timedelta(seconds=overlap)
+        since = watermark - timedelta(seconds=overlap if entity.overlap is None else entity.overlap)
     if since and entity.since:
         return Plan(reads, since.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z")
     why = ""
