@@ -4,14 +4,14 @@ from sync_assets.account import System
 from sync_assets.entity import Bucket
 from sync_assets.systems.hubspot.api import HubSpotApi, HubSpotSettings, scopes
 from sync_assets.systems.hubspot.derived import CALL_CONTACTS
-from sync_assets.systems.hubspot.entities import ENTITIES
+from sync_assets.systems.hubspot.entities import entities
 
 HUBSPOT = System(
     "hubspot",
     title="HubSpot",
     settings=HubSpotSettings,
     api=HubSpotApi,
-    entities=lambda _: ENTITIES,
+    entities=lambda settings: entities(settings.list_cursors),
     # The smallest tier's limits; what an answer's headers say of a bucket counts from then on.
     buckets=(Bucket("burst", rate=10), Bucket("search", rate=5), Bucket("associations", rate=10)),
     preflight=("/account-info/v3/details", {}),

@@ -42,6 +42,8 @@ class HubSpotSettings(AccountSettings):
     api_url: str = "https://api.hubapi.com"
     daily_reserve: float = Field(10.0, ge=0, le=90)
     """Percent of the account's daily calls that are left to its other apps."""
+    list_cursors: int = Field(4, ge=1, le=4)
+    """Cursors that read one long list at once; 1 leaves a list to one cursor."""
     phone_region: str = "US"
     """The country of phone numbers that are written without a country code: US, RU, KZ, ..."""
 

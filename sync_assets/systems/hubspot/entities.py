@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sync_assets.entity import ById, Entity, Inside, Link, Named, Own, Whole
@@ -22,18 +23,21 @@ INDEX_LAG = 3600.0
 """Seconds by which the search may trail the records; an incremental read looks so far back each time."""
 
 
-def crm_object(name: str, *, changed: str, links: tuple[Link, ...], doc: str, **more: Any) -> Entity:
+def crm_object(name: str, *, changed: str, cursors: int, links: tuple[Link, ...], doc: str, **more: Any) -> Entity:
     path = f"/crm/v3/objects/{name}"
+    everything = ObjectList(path, cursors=cursors)
     return Entity(
         name,
-        read=ObjectList(path),
+        read=everything,
         one=ObjectsById(path),
-        changes=lambda _ask, since, _now: [ObjectSearch(f"{path}/search", changed=changed, since=since)],
+        changes=lambda _ask, since, _now: [
+            ObjectSearch(f"{path}/search", changed=changed, since=since, everything=everything)
+        ],
         overlap=INDEX_LAG,
         links=links,
         sparse=("properties",),
         named=Named("properties", f"/crm/v3/properties/{name}"),
-        bin=ObjectList(path, params={"archived": "true"}, named=False, split=False),
+        bin=ObjectList(path, params={"archived": "true"}, named=False),
         merged="string_to_array(t.raw_json #>> '{properties,hs_merged_object_ids}', ';')",
         tells_totals=True,
         doc=doc,
@@ -76,65 +80,74 @@ CALL_STATUSES = (
 
 OWNER = Link("owner_id", "owners", order=False)
 
-ENTITIES = (
-    Entity(
-        "owners",
-        read=(
-            ObjectList("/crm/v3/owners", named=False, split=False),
-            ObjectList("/crm/v3/owners", params={"archived": "true"}, named=False, split=False),
+
+@cache
+def entities(cursors: int) -> tuple[Entity, ...]:
+    """All of HubSpot's entities, whose long lists are read by up to so many cursors at once."""
+    return (
+        Entity(
+            "owners",
+            read=(
+                ObjectList("/crm/v3/owners", named=False),
+                ObjectList("/crm/v3/owners", params={"archived": "true"}, named=False),
+            ),
+            one=ById("/crm/v3/owners/{key}", shape="object", at=""),
+            doc="Users and queues that records belong to, those that have left too.",
+            url=f"{DOCS}/crm-crm-owners-v3/guide",
         ),
-        one=ById("/crm/v3/owners/{key}", shape="object", at=""),
-        doc="Users and queues that records belong to, those that have left too.",
-        url=f"{DOCS}/crm-crm-owners-v3/guide",
-    ),
-    Entity(
-        "pipelines",
-        read=Whole("/crm/v3/pipelines/deals"),
-        doc="Deal pipelines.",
-        url=f"{DOCS}/crm-pipelines-v3/guide",
-    ),
-    Entity(
-        "stages",
-        key=("pipeline_id", "id"),
-        read=Inside(
-            "pipelines", ("$.stages[*]",), record="item || jsonb_build_object('pipeline_id', parent.raw_json ->> 'id')"
+        Entity(
+            "pipelines",
+            read=Whole("/crm/v3/pipelines/deals"),
+            doc="Deal pipelines.",
+            url=f"{DOCS}/crm-pipelines-v3/guide",
         ),
-        links=(Link("pipeline_id", "pipelines"),),
-        doc="Stages of the deal pipelines.",
-        url=f"{DOCS}/crm-pipelines-v3/guide",
-    ),
-    Entity(
-        "property_definitions",
-        key=("object_type", "name"),
-        read=Definitions("/crm/v3/properties", types=TYPES),
-        doc="Every property of contacts, deals and calls: type, label, options.",
-        url=f"{DOCS}/crm-properties-v3/guide",
-    ),
-    crm_object(
-        "contacts",
-        changed="lastmodifieddate",  # they carry an hs_lastmodifieddate too, which is stale
-        links=(OWNER,),
-        erasable=True,
-        doc="Contacts with all properties of the portal.",
-    ),
-    crm_object(
-        "deals",
-        changed="hs_lastmodifieddate",
-        links=(
-            OWNER,
-            Link("pipeline", "pipelines", order=False),
-            Link(("pipeline", "dealstage"), "stages", order=False),
+        Entity(
+            "stages",
+            key=("pipeline_id", "id"),
+            read=Inside(
+                "pipelines",
+                ("$.stages[*]",),
+                record="item || jsonb_build_object('pipeline_id', parent.raw_json ->> 'id')",
+            ),
+            links=(Link("pipeline_id", "pipelines"),),
+            doc="Stages of the deal pipelines.",
+            url=f"{DOCS}/crm-pipelines-v3/guide",
         ),
-        doc="Deals with all properties of the portal; amounts to the last digit.",
-    ),
-    crm_object(
-        "calls",
-        changed="hs_lastmodifieddate",
-        links=(OWNER, Link("callee_contact_id", "contacts", order=False)),
-        codes={"direction": ("INBOUND", "OUTBOUND"), "status": CALL_STATUSES},
-        doc="Calls; whose they are is in call_contacts.",
-    ),
-    associated("contacts", ("deals", "calls")),
-    associated("deals", ("contacts", "calls")),
-    associated("calls", ("contacts", "deals")),
-)
+        Entity(
+            "property_definitions",
+            key=("object_type", "name"),
+            read=Definitions("/crm/v3/properties", types=TYPES),
+            doc="Every property of contacts, deals and calls: type, label, options.",
+            url=f"{DOCS}/crm-properties-v3/guide",
+        ),
+        crm_object(
+            "contacts",
+            cursors=cursors,
+            changed="lastmodifieddate",  # they carry an hs_lastmodifieddate too, which is stale
+            links=(OWNER,),
+            erasable=True,
+            doc="Contacts with all properties of the portal.",
+        ),
+        crm_object(
+            "deals",
+            cursors=cursors,
+            changed="hs_lastmodifieddate",
+            links=(
+                OWNER,
+                Link("pipeline", "pipelines", order=False),
+                Link(("pipeline", "dealstage"), "stages", order=False),
+            ),
+            doc="Deals with all properties of the portal; amounts to the last digit.",
+        ),
+        crm_object(
+            "calls",
+            cursors=cursors,
+            changed="hs_lastmodifieddate",
+            links=(OWNER, Link("callee_contact_id", "contacts", order=False)),
+            codes={"direction": ("INBOUND", "OUTBOUND"), "status": CALL_STATUSES},
+            doc="Calls; whose they are is in call_contacts.",
+        ),
+        associated("contacts", ("deals", "calls")),
+        associated("deals", ("contacts", "calls")),
+        associated("calls", ("contacts", "deals")),
+    )

@@ -20,7 +20,7 @@ import msgspec
 
 from sync_assets.entity import Own
 from sync_assets.errors import PageLoop, SyncError
-from sync_assets.extract.fetch import IN_FLIGHT, Fetch, as_done
+from sync_assets.extract.fetch import Fetch, as_done
 from sync_assets.extract.pages import Page
 from sync_assets.systems.hubspot.answers import Found, Listed, told
 
@@ -30,6 +30,8 @@ URL_BYTES = 5_000
 
 WORTH_SPLITTING = 2_000
 """Records; fewer are read by one cursor before the others would have started."""
+
+ONE_CURSOR = "the list's cursors are no ids: read by one cursor"
 
 RANK = 9_900
 """A search shows no record beyond its 10,000th."""
@@ -47,10 +49,10 @@ class Segment:
 
 @dataclass(frozen=True)
 class ObjectList(Own):
-    """`path` lists the records; with `split` by several cursors."""
+    """`path` lists the records, by up to so many `cursors` at once."""
 
     shape: str = "object"
-    split: bool = True
+    cursors: int = 1
     named: bool = True
 
     def pages(self, fetch: Fetch, start: dict[str, Any]) -> Iterator[Page]:
@@ -62,7 +64,7 @@ class _Listing:
     def __init__(self, read: ObjectList, fetch: Fetch, segments: list[Segment]) -> None:
         self._read = read
         self._fetch = fetch
-        self._resumed = bool(segments)
+        self._may_split = read.cursors > 1 and not segments
         self._segments = segments or [Segment()]
         self._given: set[tuple[int, str]] = set()
         self._wide = read.named and len(",".join(fetch.names)) > URL_BYTES
@@ -78,7 +80,6 @@ class _Listing:
 
     def _taken(self, segment: Segment, page: Page, after: str | None) -> Page:
         ids = _ids(page)
-        first_page = segment.after is None and segment.first is None
         if len(self._segments) > 1 and not _ascends(ids, segment, after):
             self._give_up()
             if segment is not self._segments[0]:
@@ -97,8 +98,10 @@ class _Listing:
         elif following and segment.done and following.first is not None:
             # The end of the list before the next segment began: one of the two cursors is no id.
             self._give_up()
-        if first_page and not self._resumed and segment is self._segments[0] and after is not None:
-            self._split(ids, after)
+        if self._may_split:
+            self._may_split = False  # not again after giving up either
+            if after is not None:
+                self._split(ids, after)
         if not segment.done:
             self._jobs.append(partial(self._ask, segment))
         page.after = self._position()
@@ -121,12 +124,13 @@ class _Listing:
             self._jobs.append(partial(self._ask, self._segments[0]))
         else:
             self._segments = [first]
-        self._fetch.remark("the list's cursors are no ids: read by one cursor")
+        self._fetch.remark(ONE_CURSOR)
 
     # Segments
 
     def _split(self, ids: list[int], after: str) -> None:
-        if not self._read.split or not _ascends(ids, self._segments[0], after):
+        if not after.isdigit() or not _ascends(ids, self._segments[0], after):
+            self._fetch.remark(ONE_CURSOR)
             return
         for start in self._boundaries(int(after)):
             segment = Segment(start)
@@ -138,12 +142,13 @@ class _Listing:
         entity = self._read.path.rpartition("/")[2]
         held = self._fetch.parents(entity, "true")
         if len(held) >= WORTH_SPLITTING:
-            found = [held[len(held) * i // IN_FLIGHT] for i in range(1, IN_FLIGHT)]
+            found = [held[len(held) * i // self._read.cursors] for i in range(1, self._read.cursors)]
         else:
             try:
                 found = self._ranks()
-            except SyncError:
-                return []  # the search is a convenience here
+            except SyncError as e:
+                self._fetch.remark(f"read by one cursor: the search does not tell where to part the list ({e.what})")
+                return []
         return sorted({int(id) for id in found if int(id) > beyond})
 
     def _ranks(self) -> list[int]:
@@ -152,7 +157,7 @@ class _Listing:
             return []
         found: list[int] = []
         base, passed = 0, 0
-        for rank in (total * i // IN_FLIGHT for i in range(1, IN_FLIGHT)):
+        for rank in (total * i // self._read.cursors for i in range(1, self._read.cursors)):
             while rank - passed > 0:
                 step = min(rank - passed, RANK)
                 _, id = self._ranked(base, step - (base > 0))

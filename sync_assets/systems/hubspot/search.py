@@ -27,6 +27,9 @@ FIRST_MOMENT = 1000
 """Milliseconds: a search from 1970-01-01T00:00:00Z exactly is answered with 500."""
 
 LARGEST_ID = 10**15
+END_OF_TIME = 10**14
+"""Milliseconds: some stamps lie in the future, but none beyond the year 5138."""
+
 STUCK = 10_000
 """Pages of one search; more is no search but a ring."""
 
@@ -49,6 +52,7 @@ class ObjectSearch(Own):
     shape: str = "object"
     changed: str = ""
     since: datetime | None = None
+    everything: ObjectList | None = None  # what is read where the search proves to hide records
 
     def pages(self, fetch: Fetch, start: dict[str, Any]) -> Iterator[Page]:
         """Raises SourceUnavailable where the search never ends."""
@@ -65,22 +69,25 @@ class _Search:
     def pages(self) -> Iterator[Page]:
         since = max(FIRST_MOMENT, millis(self._read.since) if self._read.since else 0)
         at: int | None = since
-        claimed: int | None = None
+        before = since
+        claimed = due = 0
         while at is not None:
             answer = self._ask([self._filter("GTE", at)])
-            claimed = answer.total if claimed is None else claimed
-            if not _in_order(answer.stamps, at):
-                self._fetch.remark("the search answers out of order: read by windows instead")
-                yield from self._by_windows(at)
+            claimed = claimed or answer.total
+            # A row that shows a newer stamp than it is sorted by makes us leap over others: fewer are left than due.
+            if not _in_order(answer.stamps, at) or answer.total < due:
+                self._fetch.remark("the search's order does not hold: read by windows instead")
+                yield from self._by_windows(before)
                 break
             yield answer.page
             last = answer.stamps[-1] if answer.stamps else at
+            before, due = at, answer.total - sum(stamp < last for stamp in answer.stamps)
             if not answer.more:
                 at = None
             elif not answer.stamps or last == at:
                 # A page of one millisecond, which the same question would only bring again.
                 yield from self._instant(at, 0, LARGEST_ID, ordered=True)
-                at += 1
+                at, due = at + 1, 0
             else:
                 at = last
         yield from self._whole_list_where_it_does_not_add_up(since, claimed or 0)
@@ -101,8 +108,8 @@ class _Search:
 
     def _by_windows(self, start: int) -> Iterator[Page]:
         """Windows that halve until the whole answer of each fits one page; their order means nothing."""
-        end = millis(datetime.now(UTC) + timedelta(days=1))
-        windows = [(start, max(start, end))]
+        end = max(start, millis(datetime.now(UTC) + timedelta(days=1)))
+        windows = [(end + 1, END_OF_TIME), (start, end)]
         while windows:
             low, high = windows.pop()
             answer = self._ask([self._filter("GTE", low), self._filter("LTE", high)])
@@ -118,11 +125,11 @@ class _Search:
             # Records may have been deleted while we read: ask once more how many there are.
             claimed = min(claimed, self._ask([self._filter("GTE", since)], limit=1).total)
         self._fetch.claims.append((claimed, min(len(self._shown), claimed)))
-        if len(self._shown) < claimed:
+        if len(self._shown) < claimed and self._read.everything:
             self._fetch.remark(
                 f"the search counts {claimed} records and shows {len(self._shown)}: the whole list was read"
             )
-            yield from ObjectList(self._read.path.removesuffix("/search")).pages(self._fetch, {})
+            yield from self._read.everything.pages(self._fetch, {})
 
     def _filter(self, operator: str, at: int) -> Filter:
         return {"propertyName": self._read.changed, "operator": operator, "value": str(at)}
