@@ -1,6 +1,5 @@
 """The portal's life: edits, merges, the bin, erasure, associations, the index that lags, sizes, and its oracle."""
 
-import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -210,7 +209,7 @@ def test_times_have_three_digits_or_none() -> None:
     assert stamp(before + 5) == "1969-12-31T00:00:00.005Z"
 
 
-def test_a_served_page_costs_well_under_a_millisecond() -> None:
+def test_a_page_that_was_served_once_is_serialised_already() -> None:
     world = World(switches={"hubspot.contacts": "2000", "hubspot.properties": "40"})
     system = world.systems["hubspot"]
     names = ",".join(
@@ -218,11 +217,8 @@ def test_a_served_page_costs_well_under_a_millisecond() -> None:
     )
     world.truth_rows("hubspot", "contacts")
     headers: dict[str, Any] = {"host": "sandbox"}
-    times = []
     for after in world.hubspot.shelves["contacts"].ids[::100]:
         query = f"limit=100&properties={names}&after={after}"
-        began = time.perf_counter()
         asked = Request("GET", "/crm/v3/objects/contacts", query, {"after": str(after)}, headers)
-        assert len(system.answer(asked).rows or ()) == 100
-        times.append(time.perf_counter() - began)
-    assert sorted(times)[len(times) // 2] < 0.002
+        first, again = system.answer(asked).rows or [], system.answer(asked).rows or []
+        assert len(first) == 100 and all(a is b for a, b in zip(first, again, strict=True))

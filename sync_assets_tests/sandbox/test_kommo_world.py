@@ -1,6 +1,5 @@
 """The company behind Kommo: what its people's edits do to records, stamps, the journal and the truth."""
 
-import time
 
 import pytest
 
@@ -186,15 +185,12 @@ def test_each_step_of_life_changes_records_and_leaves_the_links_whole() -> None:
     assert {"lead_restored", "contact_deleted", "entity_merged", "task_deleted", "entity_unlinked"} <= types
 
 
-def test_a_bench_account_serves_a_page_in_well_under_a_millisecond() -> None:
+def test_a_page_that_was_served_once_is_serialised_already() -> None:
     with Sandbox(size="bench", rates=UNLIMITED, switches={"kommo.leads": "3000"}) as sb:
         system = sb.world.systems["kommo"]
-        times = []
         for page in range(1, 13):
             query, everything = {"limit": "250", "page": str(page)}, ",".join(WITH["leads"])
             request = Request("GET", "/api/v4/leads", f"with={everything}&limit=250&page={page}", query, {})
-            began = time.perf_counter()
-            body = system.answer(request).content()
-            times.append(time.perf_counter() - began)
-            assert len(body) > 250 * 1000
-    assert sorted(times)[len(times) // 2] < 0.001
+            first, again = system.answer(request), system.answer(request)
+            assert len(first.content()) > 250 * 1000
+            assert all(a is b for a, b in zip(first.rows or (), again.rows or (), strict=True))

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -118,16 +117,10 @@ def test_the_clock_is_distinct_until_told_otherwise() -> None:
     assert clock.now() == clock.now()
 
 
-def test_start_and_stop_are_quick_and_leave_no_port_open() -> None:
-    with Sandbox(rates=UNLIMITED):
-        pass
-    sandbox = Sandbox(rates=UNLIMITED)
-    began = time.perf_counter()
-    with sandbox:
+def test_it_stops_and_leaves_no_port_open() -> None:
+    with Sandbox(rates=UNLIMITED) as sandbox:
         url = sandbox.control_url
         assert httpx.get(f"{url}/_health").json()["status"] == "ok"
-    # The health request itself builds a client, which is most of this.
-    assert time.perf_counter() - began < 0.5
     with pytest.raises(httpx.ConnectError):
         httpx.get(url)
 
@@ -167,20 +160,17 @@ def test_the_command_says_where_it_is_and_stops_on_sigterm(tmp_path: Path) -> No
         assert httpx.get(f"{said['kaiten']['url']}/api/v1/tags", headers=headers).status_code == 502
         assert len(httpx.get(f"{said['kaiten']['url']}/api/v1/cards", headers=headers).json()) == 100
         process.send_signal(signal.SIGTERM)
-        began = time.monotonic()
-        assert process.wait(5) == 0 and time.monotonic() - began < 1
+        assert process.wait(5) == 0
 
 
-def test_a_bench_world_serves_a_page_in_well_under_a_millisecond() -> None:
+def test_a_bench_world_serves_pages_that_are_serialised_already() -> None:
     with Sandbox(size="bench", cards=2000, rates=UNLIMITED) as sb:
         system = sb.world.systems["kaiten"]
         from sync_assets.sandbox.dialect import Request
 
-        times = []
         for offset in range(0, 2000, 100):
             query = {"limit": "100", "offset": str(offset), "additional_card_fields": "description"}
-            began = time.perf_counter()
-            body = system.answer(Request("GET", "/api/v1/cards", f"offset={offset}", query, {})).content()
-            times.append(time.perf_counter() - began)
-            assert 2500 < len(body) / 100 < 4000
-        assert sorted(times)[len(times) // 2] < 0.001
+            request = Request("GET", "/api/v1/cards", f"offset={offset}", query, {})
+            first, again = system.answer(request), system.answer(request)
+            assert 2500 < len(first.content()) / 100 < 4000
+            assert all(a is b for a, b in zip(first.rows or (), again.rows or (), strict=True))
