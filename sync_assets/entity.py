@@ -167,6 +167,10 @@ class Entity:
         parents += [link.to for link in self.links if link.order]
         return tuple(dict.fromkeys(p for p in parents if p != self.name))
 
+    def optional_parents(self) -> tuple[str, ...]:
+        """The entities that are better synced first: what leads to them resolves at once, and nobody looks by id."""
+        return tuple(dict.fromkeys(link.to for link in self.links if not link.order and link.to != self.name))
+
 
 @dataclass(frozen=True)
 class Source:
@@ -201,7 +205,7 @@ class Bucket:
 
 
 def in_sync_order(entities: Sequence[Entity]) -> list[Entity]:
-    """Parents before children.
+    """Parents before children, optional parents too as far as no ring stands against it.
 
     Raises ValueError when the structural links form a ring or name an entity that is not there.
     """
@@ -221,4 +225,11 @@ def in_sync_order(entities: Sequence[Entity]) -> list[Entity]:
     for entity in entities:
         if entity.name not in ordered:
             place(entity, ())
-    return list(ordered.values())
+    found: list[Entity] = []
+    left = list(ordered.values())
+    while left:
+        waiting = {e.name for e in left}
+        ready = [e for e in left if waiting.isdisjoint(e.structural_parents())]
+        found.append(next((e for e in ready if waiting.isdisjoint(e.optional_parents())), ready[0]))
+        left.remove(found[-1])
+    return found

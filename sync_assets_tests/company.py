@@ -30,6 +30,9 @@ RENAMED = {
 }
 """Where the company's books and the product use different words for one thing."""
 
+HUBSPOT = ("HUBSPOT_API_URL", "HUBSPOT_ACCESS_TOKEN", "HUBSPOT_PHONE_REGION", "HUBSPOT_RATE")
+"""The variables of its account, for tests that leave it out."""
+
 PARTIAL = {"projects", "objects", "sections"}
 """Entities whose truth names fewer parts than the read that is stored (`extra=options,users`, the whole task)."""
 

@@ -15,10 +15,11 @@ OWNERS = ["team:data"]
 
 def entity_assets(account: Account, settings: SyncSettings) -> list[dg.AssetsDefinition]:
     """Raises ValueError for links that form a ring or name no entity: Dagster would take the latter in silence."""
-    return [_asset(account, entity, settings) for entity in in_sync_order(account.entities)]
+    ordered = in_sync_order(account.entities)
+    return [_asset(account, entity, settings, position) for position, entity in enumerate(ordered)]
 
 
-def _asset(account: Account, entity: Entity, settings: SyncSettings) -> dg.AssetsDefinition:
+def _asset(account: Account, entity: Entity, settings: SyncSettings, position: int) -> dg.AssetsDefinition:
     links = "".join(f"\n- `{', '.join(link.names)}` leads to `{link.to}`" for link in entity.links)
 
     @dg.asset(
@@ -34,6 +35,8 @@ def _asset(account: Account, entity: Entity, settings: SyncSettings) -> dg.Asset
             "read_by": ", ".join(_describe(read) for read in entity.reads),
         },
         io_manager_key="postgres",
+        # An optional parent goes first without being a dependency, whose failure would stop its children.
+        op_tags={"dagster/priority": str(-position)},
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=settings.sync_fresh_hours)),
     )
     def entity_asset(context: dg.AssetExecutionContext, sync: Sync) -> dg.MaterializeResult[RecordStream]:

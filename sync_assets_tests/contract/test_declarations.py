@@ -107,7 +107,8 @@ def test_the_order_of_sync_puts_parents_first(account: Any) -> None:
     ordered = [e.name for e in in_sync_order(account.entities)]
     assert sorted(ordered) == sorted(e.name for e in account.entities)
     for entity in account.entities:
-        assert all(ordered.index(p) < ordered.index(entity.name) for p in entity.structural_parents())
+        parents = (*entity.structural_parents(), *entity.optional_parents())
+        assert all(ordered.index(p) < ordered.index(entity.name) for p in parents)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +151,15 @@ def test_a_ring_of_optional_links_is_none() -> None:
         Entity("b", links=(Link("x", "a"),)),
     ]
     assert [e.name for e in in_sync_order(ring)] == ["a", "b"]
+
+
+def test_an_optional_parent_is_synced_first() -> None:
+    declared = [
+        Entity("a", links=(Link("b_id", "b", order=False),)),
+        Entity("b", read=Inside("c", ("$",))),
+        Entity("c"),
+    ]
+    assert [e.name for e in in_sync_order(declared)] == ["c", "b", "a"]
 
 
 def test_a_link_to_nowhere_is_refused() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.provisional import urls
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
-KINDS = ("text", "whole", "key", "amount", "flag", "day", "moment", "local_moment")
+KINDS = ("text", "whole", "key", "amount", "flag", "day", "moment", "local_moment", "instant", "amount2")
 ALL = "select " + ", ".join(f"sync.to_{kind}(%(value)s)" for kind in KINDS)
 
 CASES: list[tuple[str, str | None, Any]] = [
@@ -101,6 +101,31 @@ CASES: list[tuple[str, str | None, Any]] = [
     ("local_moment", "2025-03-02T10:00:00", None),
     ("local_moment", "2025-03-02 10:00Z", None),
     ("local_moment", "0000-00-00 00:00", None),
+    ("instant", "2026-07-09T15:17:59.905Z", datetime(2026, 7, 9, 15, 17, 59, 905000, UTC)),
+    ("instant", "2021-05-31", datetime(2021, 5, 31, tzinfo=UTC)),
+    ("instant", "2025-02-30", None),
+    ("instant", "1622505600123", datetime(2021, 6, 1, 0, 0, 0, 123000, UTC)),
+    ("instant", "0", datetime(1970, 1, 1, tzinfo=UTC)),
+    ("instant", "-86400000", datetime(1969, 12, 31, tzinfo=UTC)),
+    ("instant", "-9999999999999", datetime(1653, 2, 10, 6, 13, 20, 1000, UTC)),
+    ("instant", "9" * 15, None),
+    ("instant", "1622505600.5", None),
+    ("instant", "02.03.2025", None),
+    ("instant", "", None),
+    ("amount2", "1.0E7", Decimal("1E7")),
+    ("amount2", "1e400000", None),
+    ("amount2", "1e-9", Decimal("1E-9")),
+    (
+        "amount2",
+        "0.40000000000000002220446049250313080847263336181640625",
+        Decimal("0.40000000000000002220446049250313080847263336181640625"),
+    ),
+    ("amount2", "9" * 400, Decimal("9" * 400)),
+    ("amount2", "9" * 401, None),
+    ("amount2", "1 000,50", None),
+    ("amount2", "NaN", None),
+    ("amount2", ".5", None),
+    ("amount2", "", None),
 ]
 
 
@@ -217,7 +242,7 @@ def _is_a_day(text: str) -> bool:
 def _fixed(kind: str) -> str:
     """A cast's answer in words that no session setting changes."""
     call = f"sync.to_{kind}(v)"
-    if kind in ("moment", "local_moment", "day"):
+    if kind in ("moment", "local_moment", "day", "instant"):
         return f"extract(epoch from {call})::numeric"
     return f"pg_catalog.convert_to({call}::text, 'UTF8')::bytea = pg_catalog.convert_to(v, 'UTF8'), {call} is null"
 

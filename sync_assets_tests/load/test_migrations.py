@@ -63,7 +63,13 @@ def test_a_fresh_database_gets_every_file_once(database: Database, company: Comp
     with pytest.raises(NotMigrated):
         require_migrated(database, accounts)
     applied = [(m.file, m.account) for m in migrate(database, accounts)]
-    assert applied[:3] == [("001_sync.sql", ""), ("100_kaiten.sql", "kaiten"), ("110_worksection.sql", "worksection")]
+    assert applied[:5] == [
+        ("001_sync.sql", ""),
+        ("002_sync_identity.sql", ""),
+        ("100_kaiten.sql", "kaiten"),
+        ("110_worksection.sql", "worksection"),
+        ("200_hubspot.sql", "hubspot"),
+    ]
     assert migrate(database, accounts) == []
     require_migrated(database, accounts)
     assert database.query("select count(*) from sync.migrations") == (len(applied),)

@@ -13,7 +13,7 @@ from sync_assets.definitions import build_definitions
 from sync_assets.errors import MissingSetting, UnsafeSetting
 from sync_assets.orchestration.report import REPORT
 from sync_assets_tests.canary import Canary
-from sync_assets_tests.contract.declared import DECLARED
+from sync_assets_tests.contract.declared import ACCOUNTS, DECLARED
 
 KAITEN = {"KAITEN_API_URL": "https://example.kaiten.ru/api/latest", "KAITEN_API_TOKEN": "kaiten-canary-0123456789"}
 EMEA = {
@@ -22,7 +22,9 @@ EMEA = {
 }
 WORKSECTION = {"WORKSECTION_DOMAIN": "example.worksection.com", "WORKSECTION_HASH": "worksection-canary-012345"}
 DATABASE = {"DATABASE_URL": "postgresql://postgres:password-canary-0123456789@db.example.com:5432/postgres"}
+HUBSPOT = {"HUBSPOT_ACCESS_TOKEN": "hubspot-canary-0123456789"}
 BOTH = {**KAITEN, **WORKSECTION}
+ALL = {**BOTH, **HUBSPOT}
 
 EDGES = {
     "kaiten/spaces": set(),
@@ -43,6 +45,17 @@ EDGES = {
     "worksection/stages": {"worksection/projects"},
     "worksection/objects": {"worksection/tasks", "worksection/projects", "worksection/stages"},
     "worksection/sections": {"worksection/tasks", "worksection/objects"},
+    "hubspot/owners": set(),
+    "hubspot/pipelines": set(),
+    "hubspot/stages": {"hubspot/pipelines"},
+    "hubspot/property_definitions": set(),
+    "hubspot/contacts": set(),
+    "hubspot/deals": set(),
+    "hubspot/calls": set(),
+    "hubspot/contact_associations": {"hubspot/contacts"},
+    "hubspot/deal_associations": {"hubspot/deals"},
+    "hubspot/call_associations": {"hubspot/calls"},
+    "hubspot/call_contacts": {"hubspot/calls", "hubspot/contacts", "hubspot/call_associations"},
     "sync/report": set(),
 }
 
@@ -67,19 +80,19 @@ def job_names(definitions: dg.Definitions) -> set[str]:
 
 
 def test_every_entity_is_an_asset_with_its_structural_parents_before_it() -> None:
-    found = edges(build_definitions(BOTH))
+    found = edges(build_definitions(ALL))
     assert sorted(found) == sorted(EDGES)
     assert found == EDGES
 
 
 @pytest.mark.parametrize("more", [{}, EMEA, {"WORKSECTION_MAPPING": "depth"}], ids=["tag", "second account", "depth"])
 def test_every_dep_is_an_asset(more: dict[str, str]) -> None:
-    found = edges(build_definitions(BOTH | more))
+    found = edges(build_definitions(ALL | more))
     assert {parent for parents in found.values() for parent in parents} <= found.keys()
 
 
 def test_every_asset_says_what_a_person_wants_to_know() -> None:
-    graph = build_definitions(BOTH).resolve_asset_graph()
+    graph = build_definitions(ALL).resolve_asset_graph()
     for account, entity in DECLARED:
         asset = graph.get(dg.AssetKey([account.name, entity.name]))
         assert asset.group_name == account.name
@@ -93,6 +106,16 @@ def test_every_asset_says_what_a_person_wants_to_know() -> None:
         assert asset.metadata["read_by"]
         assert asset.freshness_policy is not None
         assert asset.freshness_policy.fail_window.to_timedelta().total_seconds() == 13 * 3600
+    for account in ACCOUNTS:
+        for derived in account.system.derived:
+            asset = graph.get(dg.AssetKey([account.name, derived.name]))
+            assert (asset.group_name, asset.kinds, asset.owners) == (
+                account.name,
+                {"pandas", "postgres"},
+                ["team:data"],
+            )
+            assert asset.description == derived.doc and derived.doc.endswith(".")
+            assert asset.metadata["dagster/table_name"] == f"{account.schema}.{derived.name}"
     assert "read_by" not in graph.get(REPORT).metadata
 
 
@@ -103,16 +126,18 @@ def test_the_freshness_window_is_a_setting() -> None:
 
 
 def test_every_asset_has_every_check_and_each_check_says_what_it_is() -> None:
-    graph = build_definitions(BOTH).resolve_asset_graph()
+    graph = build_definitions(ALL).resolve_asset_graph()
     specs = {key: graph.get_check_spec(key) for key in graph.asset_check_keys}
     wanted = {(f"{a.name}/{e.name}", check) for a, e in DECLARED for check in checks_of(e)}
+    derived = ((a, d) for a in ACCOUNTS for d in a.system.derived)
+    wanted |= {(f"{a.name}/{d.name}", f"one_row_for_each_of_{d.covers}") for a, d in derived}
     assert {(k.asset_key.to_user_string(), k.name) for k in specs} == wanted
     assert all(spec.description and spec.description.endswith(".") and not spec.blocking for spec in specs.values())
 
 
 def test_jobs_and_schedules_have_the_promised_names_and_schedules_are_off() -> None:
-    definitions = build_definitions(BOTH)
-    per_account = {f"{a}_{kind}_sync" for a in ("kaiten", "worksection") for kind in ("full", "incremental")}
+    definitions = build_definitions(ALL)
+    per_account = {f"{a}_{kind}_sync" for a in ("kaiten", "worksection", "hubspot") for kind in ("full", "incremental")}
     assert job_names(definitions) == {"full_sync", "incremental_sync", "integrity_checks", *per_account}
     schedules = {s.name: s for s in definitions.schedules or [] if isinstance(s, dg.ScheduleDefinition)}
     assert {name: (s.job_name, s.cron_schedule) for name, s in schedules.items()} == {
@@ -120,12 +145,15 @@ def test_jobs_and_schedules_have_the_promised_names_and_schedules_are_off() -> N
         "kaiten_full_weekly": ("kaiten_full_sync", "0 3 * * 0"),
         "worksection_incremental_every_6_hours": ("worksection_incremental_sync", "7 */6 * * *"),
         "worksection_full_weekly": ("worksection_full_sync", "7 3 * * 0"),
+        "hubspot_incremental_every_6_hours": ("hubspot_incremental_sync", "14 */6 * * *"),
+        "hubspot_full_weekly": ("hubspot_full_sync", "14 3 * * 0"),
     }
     assert {s.default_status for s in schedules.values()} == {dg.DefaultScheduleStatus.STOPPED}
 
 
 def test_every_job_ends_with_the_report_and_selects_its_own_accounts() -> None:
-    definitions = build_definitions(BOTH)
+    definitions = build_definitions(ALL)
+    known = {a.name for a in ACCOUNTS}
     for name in job_names(definitions):
         layer = definitions.resolve_job_def(name).asset_layer
         keys = {k.to_user_string() for k in layer.selected_asset_keys}
@@ -134,8 +162,7 @@ def test_every_job_ends_with_the_report_and_selects_its_own_accounts() -> None:
         if name == "integrity_checks":
             assert accounts == set()
         else:
-            only = {name.partition("_")[0]} & {"kaiten", "worksection"}
-            assert accounts == (only or {"kaiten", "worksection"}), name
+            assert accounts == ({name.partition("_")[0]} & known or known), name
 
 
 def test_two_accounts_of_one_system_are_two_groups() -> None:
@@ -160,6 +187,7 @@ def test_an_environment_without_accounts_loads_and_says_why(caplog: pytest.LogCa
     assert [r.message for r in caplog.records] == [
         "Kaiten is left out: KAITEN_API_URL and KAITEN_API_TOKEN not set",
         "Worksection is left out: WORKSECTION_DOMAIN and WORKSECTION_HASH not set",
+        "HubSpot is left out: HUBSPOT_ACCESS_TOKEN not set",
     ]
 
 
@@ -193,7 +221,7 @@ def test_unsafe_settings_do_not_load_a15(unsafe: dict[str, str]) -> None:
 
 
 def test_no_secret_is_in_what_dagster_stores_of_the_definitions_s2() -> None:
-    env = {**BOTH, **EMEA, **DATABASE}
+    env = {**ALL, **EMEA, **DATABASE}
     canary = Canary()
     canary.watch(*(v for n, v in env.items() if n.endswith(("TOKEN", "HASH"))), "password-canary-0123456789")
     definitions = build_definitions(env)

@@ -8,18 +8,18 @@ from pathlib import Path
 
 from sync_assets.local import PROJECT, bare_environment
 from sync_assets.sandbox.server import Sandbox
-from sync_assets_tests.company import Company
+from sync_assets_tests.company import HUBSPOT, Company
 from sync_assets_tests.contract.test_replay import RECORDED, recorded, recordings
 
 __all__ = ["recordings"]  # a fixture
 
-WORKSECTION = ("WORKSECTION_DOMAIN", "WORKSECTION_HASH", "WORKSECTION_SYNC_TAG", "WORKSECTION_RATE")
+OTHERS = ("WORKSECTION_DOMAIN", "WORKSECTION_HASH", "WORKSECTION_SYNC_TAG", "WORKSECTION_RATE", *HUBSPOT)
 
 
 def test_full_sync_of_recorded_answers_from_the_command_line(
     recordings: Path, make_company: Callable[..., Company], make_sandbox: Callable[..., Sandbox]
 ) -> None:
-    company = make_company(make_sandbox(replay=recordings), **dict.fromkeys(WORKSECTION))
+    company = make_company(make_sandbox(replay=recordings), **dict.fromkeys(OTHERS))
     done = subprocess.run(
         [
             Path(sys.executable).with_name("dagster"),
@@ -38,7 +38,8 @@ def test_full_sync_of_recorded_answers_from_the_command_line(
         check=False,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    assert "Worksection is left out" in done.stderr + done.stdout
+    for other in ("Worksection", "HubSpot"):
+        assert f"{other} is left out" in done.stderr + done.stdout
     company.assert_ledger_adds_up()
     for entity, (listed, *elsewhere) in RECORDED.items():
         held = company.raw(entity)

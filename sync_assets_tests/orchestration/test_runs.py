@@ -8,7 +8,8 @@ import pytest
 
 from sync_assets.check import checks_of
 from sync_assets.orchestration.report import REPORT
-from sync_assets_tests.contract.declared import DECLARED
+from sync_assets_tests.company import HUBSPOT
+from sync_assets_tests.contract.declared import ACCOUNTS, DECLARED
 from sync_assets_tests.orchestration.conftest import Installation
 
 COUNTS = ("created", "updated", "unchanged", "stale", "repeated", "rejected")
@@ -28,8 +29,9 @@ def test_full_sync_reads_everything_checks_it_and_reports_last(installation: Ins
     company = installation.company
     run = installation.run("full_sync")
     assert run.green and run.last_step == "sync__report"
-    assert run.synced == {f"{a.name}/{e.name}" for a, e in DECLARED}
-    assert len(run.checks) == sum(len(checks_of(e)) for _, e in DECLARED) and run.red() == {}
+    derived = [(a, d) for a in ACCOUNTS for d in a.system.derived]
+    assert run.synced == {f"{a.name}/{each.name}" for a, each in [*DECLARED, *derived]}
+    assert len(run.checks) == sum(len(checks_of(e)) for _, e in DECLARED) + len(derived) and run.red() == {}
     for account in company.accounts:
         company.assert_world_equals_postgres(account)
     company.assert_ledger_adds_up()
@@ -72,7 +74,7 @@ def test_full_sync_reads_everything_checks_it_and_reports_last(installation: Ins
     asked = len(company.sandbox.requests)
     run = installation.run("integrity_checks")
     assert run.green and run.last_step == "sync__report" and run.synced == set()
-    assert len(run.checks) == sum(len(checks_of(e)) for _, e in DECLARED)
+    assert len(run.checks) == sum(len(checks_of(e)) for _, e in DECLARED) + len(derived)
     assert len(company.sandbox.requests) == asked
 
 
@@ -153,7 +155,9 @@ def test_two_accounts_run_side_by_side_into_tables_of_their_own(
         KAITEN_EMEA_API_URL=emea.kaiten_url,
         KAITEN_EMEA_API_TOKEN=emea.kaiten_token,
         KAITEN_EMEA_RATE="0",
-        **dict.fromkeys(("WORKSECTION_DOMAIN", "WORKSECTION_HASH", "WORKSECTION_SYNC_TAG", "WORKSECTION_RATE")),
+        **dict.fromkeys(
+            ("WORKSECTION_DOMAIN", "WORKSECTION_HASH", "WORKSECTION_SYNC_TAG", "WORKSECTION_RATE", *HUBSPOT)
+        ),
     )
     installation.company.migrate()
     installation.company.worlds["kaiten_emea"] = emea
