@@ -78,7 +78,12 @@ def test_migrate_twice_and_status_before_and_after(
     company = make_company(database_url=make_database(empty=True))
     first, second = ask(company, "migrate"), ask(company, "migrate")
     assert first.exit_code == second.exit_code == 0
-    for line in ("applied 001_sync.sql", "applied 100_kaiten.sql to kaiten", "applied 110_worksection.sql to"):
+    for line in (
+        "applied 001_sync.sql",
+        "applied 100_kaiten.sql to kaiten",
+        "applied 110_worksection.sql to",
+        "applied 200_hubspot.sql to",
+    ):
         assert line in first.output
     assert second.output == "the database is up to date\n"
 
@@ -98,11 +103,12 @@ def test_doctor_finds_nothing_where_all_is_well(ask: Ask, company: Company) -> N
     result = ask(company, "doctor")
     assert result.exit_code == 0, result.output
     for finding in (
-        "2 accounts: kaiten, worksection",
+        "3 accounts: kaiten, worksection, hubspot",
         "PostgreSQL",
         "sql/ is applied",
         "Kaiten answers and accepts the token",
         "Worksection answers and accepts the token",
+        "HubSpot answers and accepts the token",
         "clocks agree within",
         "a direct connection, or a session pooler",
         "Python 3.",
@@ -129,6 +135,11 @@ WRONG = {
         {"WORKSECTION_HASH": "hash-canary-0123456789"},
         "Worksection answers error",
         "set WORKSECTION_HASH to the account's administrative API key",
+    ),
+    "wrong HubSpot token": (
+        {"HUBSPOT_ACCESS_TOKEN": "token-canary-0123456789"},
+        "the source refuses the token (401) (system hubspot",
+        "issue a new token and set it",
     ),
     "half set": (
         {"WORKSECTION_HASH": None},
@@ -168,8 +179,9 @@ def test_doctor_says_of_a_database_without_tables_how_to_make_them(
     assert "the database lacks a table" in said and advice == "run sync-assets migrate"
 
 
-def test_doctor_finds_a_clock_that_is_off(ask: Ask, company: Company) -> None:
-    company.sandbox.faults.set("P9", system="kaiten", skew=600)
+@pytest.mark.parametrize("system", ["kaiten", "hubspot"])
+def test_doctor_finds_a_clock_that_is_off(ask: Ask, company: Company, system: str) -> None:
+    company.sandbox.faults.set("P9", system=system, skew=600)
     ((said, advice),) = red(ask(company, "doctor")).items()
     assert "clock is" in said and advice == "switch on time synchronisation"
 

@@ -102,7 +102,9 @@ def test_demo_shows_three_runs_writes_nothing_in_the_last_and_leaves_nothing(sta
         assert said.count(f" {column} ") >= 3
     assert len(re.findall(r"^All \d+ checks passed\.$", said, re.MULTILINE)) == 3
     assert re.search(r"the last run found [1-9][\d,]* records unchanged and wrote 0\n", said)
-    assert re.search(r"kaiten/cards +[\d,]+ fetched in [\d.]+ s: [\d,]+ created", said), "progress per entity"
+    for entity in ("kaiten/cards", "worksection/tasks", "hubspot/contacts", "hubspot/call_associations"):
+        assert re.search(rf"{entity} +[\d,]+ fetched in [\d.]+ s: [\d,]+ created", said), "progress per entity"
+        assert len(re.findall(rf"│ {entity} ", said)) == 3, "a row in each run's table"
     second = said.split("-j incremental_sync")[1]
     assert re.search(r": .*[1-9]\d* (created|updated)", second), "the company has moved"
     assert "make up" in said and "sync-assets doctor" in said
@@ -123,7 +125,8 @@ def test_up_serves_the_ui_and_leaves_nothing(start: Callable[[str], Command]) ->
             return []
 
     up.wait_until(assets)
-    assert {"kaiten/cards", "worksection/sections", "sync/report"} <= set(assets())
+    wanted = {"kaiten/cards", "worksection/sections", "hubspot/contacts", "hubspot/call_contacts", "sync/report"}
+    assert wanted <= set(assets())
     assert httpx.get(url, timeout=10).status_code == 200
     assert re.search(r"Postgres +postgresql://sync_assets@127\.0\.0\.1:\d+/up ", up.said), "without its password"
     assert up.end(signal.SIGINT) == 130

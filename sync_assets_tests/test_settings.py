@@ -11,6 +11,7 @@ from sync_assets.systems import SYSTEMS
 
 KAITEN = {"KAITEN_API_URL": "https://example.kaiten.ru/api/latest", "KAITEN_API_TOKEN": "canary-kaiten"}
 WORKSECTION = {"WORKSECTION_DOMAIN": "example.worksection.com", "WORKSECTION_HASH": "canary-worksection"}
+HUBSPOT = {"HUBSPOT_ACCESS_TOKEN": "canary-hubspot"}
 
 
 def accounts(env: dict[str, str]) -> dict[str, object]:
@@ -23,6 +24,7 @@ def test_an_empty_environment_connects_nothing_and_says_what_to_set() -> None:
     assert left_out == [
         "Kaiten is left out: KAITEN_API_URL and KAITEN_API_TOKEN not set",
         "Worksection is left out: WORKSECTION_DOMAIN and WORKSECTION_HASH not set",
+        "HubSpot is left out: HUBSPOT_ACCESS_TOKEN not set",
     ]
 
 
@@ -50,6 +52,9 @@ def test_a_former_name_is_pointed_out() -> None:
         "SUPABASE_KEY is not used: set DATABASE_URL to the Postgres connection string of the Supabase project",
     ]
     assert former_names(SYSTEMS, {"WS_API_KEY": "k", "WORKSECTION_HASH": "k"}) == []
+    for old in ("HUBSPOT_API_KEY", "HUBSPOT_TOKEN", "HUBSPOT_PRIVATE_APP_TOKEN"):
+        _, left_out = connected_accounts(SYSTEMS, {old: "canary"})
+        assert f"{old} is the former name of HUBSPOT_ACCESS_TOKEN" in left_out[2] and "canary" not in left_out[2]
 
 
 @pytest.mark.parametrize(
@@ -59,11 +64,13 @@ def test_a_former_name_is_pointed_out() -> None:
         ({"WORKSECTION_MAPPING": "both"}, "WORKSECTION_MAPPING"),
         ({"WORKSECTION_STAGE_PATTERN": "stage("}, "WORKSECTION_STAGE_PATTERN"),
         ({"WORKSECTION_AUTH": "none"}, "WORKSECTION_AUTH"),
+        ({"HUBSPOT_DAILY_RESERVE": "91"}, "HUBSPOT_DAILY_RESERVE"),
+        ({"HUBSPOT_PHONE_REGION": "Russia"}, "HUBSPOT_PHONE_REGION"),
     ],
 )
 def test_a_value_that_is_not_valid_is_named_without_being_shown(change: dict[str, str], says: str) -> None:
     with pytest.raises(MissingSetting) as told:
-        connected_accounts(SYSTEMS, {**KAITEN, **WORKSECTION, **change})
+        connected_accounts(SYSTEMS, {**KAITEN, **WORKSECTION, **HUBSPOT, **change})
     assert says in str(told.value)
 
 
@@ -109,7 +116,7 @@ def test_a_private_host_in_disguise_is_refused(url: str) -> None:
 
 
 def test_secrets_print_masked() -> None:
-    connected, _ = connected_accounts(SYSTEMS, {**KAITEN, **WORKSECTION})
+    connected, _ = connected_accounts(SYSTEMS, {**KAITEN, **WORKSECTION, **HUBSPOT})
     assert "canary" not in repr(connected) + str(connected)
     assert "canary" not in repr([a.options for a in connected])
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Literal
 
 from psycopg2 import sql
@@ -24,6 +25,17 @@ from sync_assets.load.target import Target, target
 from sync_assets.settings import SyncSettings
 
 
+def buckets(account: Account) -> list[Bucket]:
+    """The system's limits, the first one as the account's setting has it. The setting lowers the others or lifts all
+    of them (0), but never raises one: a vendor that lets more requests through takes no more searches for that."""
+    rate = account.settings.rate
+    first, *others = account.system.buckets
+    if rate is None:
+        return [first, *others]
+    lowered = (replace(b, rate=rate, fixed=True) if rate < b.rate else b for b in others)
+    return [replace(first, rate=rate, fixed=True), *lowered]
+
+
 class Connected:
     """One account with its two connections (one writes, one meters) and its door."""
 
@@ -39,9 +51,7 @@ class Connected:
         self.settings = settings
         self.database = Database(url, wait=wait, name=f"sync_assets {account.name}")
         self.meter = Database(url, wait=wait, name=f"sync_assets {account.name} meter")
-        rate = account.settings.rate
-        buckets = [b if rate is None else Bucket(b.name, rate, b.burst, fixed=True) for b in account.system.buckets]
-        self.budget = Budget(account.name, buckets, self.meter.query)
+        self.budget = Budget(account.name, buckets(account), self.meter.query)
         self.door = Door(
             account.system.api(account.settings),
             self.budget,
