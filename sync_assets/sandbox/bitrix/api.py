@@ -18,42 +18,32 @@ from sync_assets.sandbox.bitrix.methods import METHODS
 from sync_assets.sandbox.bitrix.results import Call, Outcome
 from sync_assets.sandbox.bitrix.table import Key, Table
 from sync_assets.sandbox.clock import Clock
-from sync_assets.sandbox.dialect import Answer, Record, RefusedError, Request, System, Throttle, decode, encode
+from sync_assets.sandbox.dialect import Answer, Record, RefusedError, Request, Throttle, decode, encode
+from sync_assets.sandbox.founding import FoundedLate
 
 USER = 1
 REMEMBERED = 300
 PATH = re.compile(r"/rest/(?P<user>\d+)/(?P<secret>[^/]+)/(?P<method>[^/]+?)(?:\.json)?/?")
 
 
-class Bitrix(System):
+class Bitrix(FoundedLate[BitrixCompany]):
     name = "bitrix"
 
     def __init__(
         self, dice: random.Random, clock: Clock, lock: threading.RLock, switches: dict[str, str], size: str
     ) -> None:
-        self.switches, self._size = switches, size
-        self._dice, self._clock, self._lock = dice, clock, lock
+        super().__init__(dice, clock, lock, switches, size)
         self._secret = f"{dice.getrandbits(80):020x}"
         self.operating = Operating(clock, float(switches["bitrix.operating_limit"]))
-        self._company: BitrixCompany | None = None
         self._found: dict[Any, list[Key]] = {}
         self._found_revision = -1
         # The table that was listed last; between two pages, it is the one that changes.
         self.last = "orders"
 
-    @property
-    def company(self) -> BitrixCompany:
-        if self._company is None:
-            with self._lock:
-                if self._company is None:
-                    company = BitrixCompany(self._dice, self._clock, self._lock, self.switches)
-                    seed.found(company, self._size)
-                    self._company = company
-        return self._company
-
-    @property
-    def revision(self) -> int:  # type: ignore[override]
-        return self.company.revision
+    def first_day(self) -> BitrixCompany:
+        company = BitrixCompany(self._dice, self._clock, self._lock, self.switches)
+        seed.found(company, self._size)
+        return company
 
     def credentials(self) -> dict[str, str]:
         """The webhook's path is the whole credential: it is appended to the address."""

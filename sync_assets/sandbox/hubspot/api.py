@@ -14,7 +14,8 @@ from typing import Any
 from msgspec import MsgspecError
 
 from sync_assets.sandbox.clock import Clock
-from sync_assets.sandbox.dialect import Answer, Record, RefusedError, Request, System, Throttle, decode, encode
+from sync_assets.sandbox.dialect import Answer, Record, RefusedError, Request, Throttle, decode, encode
+from sync_assets.sandbox.founding import FoundedLate
 from sync_assets.sandbox.hubspot import errors, life, search, seed, truth
 from sync_assets.sandbox.hubspot.company import HubSpotCompany, UnknownPropertyError
 from sync_assets.sandbox.hubspot.errors import JSON, ApiError
@@ -27,36 +28,24 @@ WORTH_ZIPPING = 1000
 REMEMBERED = 400
 
 
-class HubSpot(System):
+class HubSpot(FoundedLate[HubSpotCompany]):
     name = "hubspot"
 
     def __init__(
         self, dice: random.Random, clock: Clock, lock: threading.RLock, switches: dict[str, str], size: str
     ) -> None:
-        self.switches, self._size = switches, size
-        self._dice, self._clock, self._lock = dice, clock, lock
+        super().__init__(dice, clock, lock, switches, size)
         self._token = f"pat-eu1-{uuid.UUID(int=dice.getrandbits(128), version=4)}"
         self.usage = Usage(clock, int(switches["hubspot.daily"]))
-        self._company: HubSpotCompany | None = None
         self._found: dict[bytes, list[Thing]] = {}
         self._zipped: dict[int, bytes] = {}
         self._found_revision = -1
         self._last_kind = "contacts"
 
-    @property
-    def company(self) -> HubSpotCompany:
-        # Not a cached_property: its lock and the world's would be taken in both orders.
-        if self._company is None:
-            with self._lock:
-                if self._company is None:
-                    company = HubSpotCompany(self._dice, self._clock, self._lock, self.switches)
-                    seed.found(company, self._size)
-                    self._company = company
-        return self._company
-
-    @property
-    def revision(self) -> int:  # type: ignore[override]
-        return self.company.revision
+    def first_day(self) -> HubSpotCompany:
+        company = HubSpotCompany(self._dice, self._clock, self._lock, self.switches)
+        seed.found(company, self._size)
+        return company
 
     def credentials(self) -> dict[str, str]:
         return {"token": self._token}

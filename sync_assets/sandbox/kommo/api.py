@@ -14,7 +14,8 @@ from typing import Any
 from msgspec import MsgspecError
 
 from sync_assets.sandbox.clock import FOUNDED, Clock
-from sync_assets.sandbox.dialect import Answer, Record, RefusedError, Request, System, Throttle, decode
+from sync_assets.sandbox.dialect import Answer, Record, RefusedError, Request, Throttle, decode
+from sync_assets.sandbox.founding import FoundedLate
 from sync_assets.sandbox.kommo import errors, life, queries, seed, truth
 from sync_assets.sandbox.kommo.auth import ADMIN, Auth
 from sync_assets.sandbox.kommo.company import KommoCompany
@@ -27,36 +28,24 @@ from sync_assets.sandbox.kommo.writes import TooLarge
 PREFIX = re.compile(r"/api/v4(/.*)")
 
 
-class Kommo(System):
+class Kommo(FoundedLate[KommoCompany]):
     name = "kommo"
 
     def __init__(
         self, dice: random.Random, clock: Clock, lock: threading.RLock, switches: dict[str, str], size: str
     ) -> None:
-        self.switches, self._size = switches, size
-        self._dice, self._clock, self._lock = dice, clock, lock
+        super().__init__(dice, clock, lock, switches, size)
         # Dice of its own: a token drawn before the account is founded must not make it another company.
         self.auth = Auth(random.Random(dice.getrandbits(64)), clock, switches)
         self.guard = self._guard(0.0)
-        self._company: KommoCompany | None = None
         self._found: dict[tuple[str, str], list[Thing]] = {}
         self._found_revision = -1
         self._last_kind = "leads"
 
-    @property
-    def company(self) -> KommoCompany:
-        # Not a cached_property: its lock and the world's would be taken in both orders.
-        if self._company is None:
-            with self._lock:
-                if self._company is None:
-                    company = KommoCompany(self._dice, self._clock, self._lock, self.switches)
-                    seed.found(company, self._size)
-                    self._company = company
-        return self._company
-
-    @property
-    def revision(self) -> int:  # type: ignore[override]
-        return self.company.revision
+    def first_day(self) -> KommoCompany:
+        company = KommoCompany(self._dice, self._clock, self._lock, self.switches)
+        seed.found(company, self._size)
+        return company
 
     def credentials(self) -> dict[str, str]:
         return self.auth.credentials()
