@@ -49,9 +49,14 @@ SESSION = (
 )
 
 CONNECT_SECONDS = 10
-KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
-"""Both ends of a connection notice within a minute that the other one went silent: we, to try again, and Postgres, which
-would else keep what the lost transaction has locked. Seconds, but the last."""
+KEEPALIVE: dict[str, Any] = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""Both ends of a connection notice within a minute that the other one went silent: we, to try again, and Postgres,
+which would else keep what the lost transaction has locked. Seconds, but the last."""
 
 
 class BadValue(Exception):

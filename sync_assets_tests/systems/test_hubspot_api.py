@@ -59,6 +59,16 @@ def test_a2_each_way_to_ask_for_a_wait_is_kept_for_as_long_as_it_lasts(
     assert (pause.seconds, pause.everybody) == (seconds, everybody)
 
 
+@pytest.mark.parametrize(
+    ("told", "seconds"), [("7", 7.0), ("0", 10.0), ("-3", 10.0), ("soon", 10.0), ("99999", 99_999.0)]
+)
+def test_a1_a_retry_after_counts_where_there_is_one(told: str, seconds: float) -> None:
+    said = errors.throttled("burst")
+    said.headers["retry-after"] = told
+    pause = meaning(received(said))
+    assert isinstance(pause, Pause) and pause.seconds == seconds
+
+
 def test_a2_a_429_of_no_known_shape_is_a_wait_too() -> None:
     for body in (b"", HTML, b"[]", b'{"message":7}', b"{"):
         assert isinstance(meaning(Answer(429, httpx.Headers(), body)), Pause)

@@ -18,13 +18,13 @@ import msgspec
 from pydantic import Field, SecretStr, field_validator
 
 from sync_assets.entity import Params
-from sync_assets.errors import BadCredentials, CallVendor, Forbidden, WrongShape
+from sync_assets.errors import AddressTooLong, BadCredentials, CallVendor, Forbidden, WrongShape
 from sync_assets.extract.dialect import Answer, Api, Outgoing, Pause, check_status, retry_after
 from sync_assets.extract.http import Door
 from sync_assets.settings import AccountSettings, safe_url
 
 TEN_SECONDS, A_SECOND, LOCKED, AN_HOUR = 10.0, 1.0, 2.0, 3600.0
-"""How long each kind of refusal lasts; HubSpot sends no Retry-After with a 429."""
+"""How long each kind of refusal lasts; no Retry-After was ever seen with a 429."""
 
 
 class HubSpotSettings(AccountSettings):
@@ -134,7 +134,7 @@ class HubSpotApi(Api):
             return
         refusal = _refusal(answer)
         if status == 429:
-            raise self._throttled(refusal)
+            raise self._throttled(refusal, retry_after(answer.headers, time.time()))
         if status == 423:
             raise Pause(LOCKED, "the record is locked")
         if status == 477:
@@ -150,7 +150,7 @@ class HubSpotApi(Api):
                     next_step="add it in HubSpot: Settings, Integrations, Private Apps, Scopes",
                 )
         if status == 414:
-            raise CallVendor("the URL is too long (414)")
+            raise AddressTooLong()
         if status in (525, 526):
             raise CallVendor(f"the source's own front cannot trust what is behind it ({status})")
         if status == 400:
@@ -160,11 +160,11 @@ class HubSpotApi(Api):
     def gone(self, answer: Answer) -> str | None:
         return f"asked for by id: {answer.status}" if answer.status in (404, 410) else None
 
-    def _throttled(self, refusal: _Refusal) -> Pause:
+    def _throttled(self, refusal: _Refusal, told: float | None) -> Pause:
         words = f"{refusal.policy_name} {refusal.message}".lower()
         if "daily" in words:
             return Pause(self._until_midnight(), "the account's daily quota is used up", everybody=True)
-        return Pause(TEN_SECONDS if "ten_secondly" in words else A_SECOND, "the rate limit is reached")
+        return Pause(told or (TEN_SECONDS if "ten_secondly" in words else A_SECOND), "the rate limit is reached")
 
     def _until_midnight(self) -> float:
         if self._zone is None:
