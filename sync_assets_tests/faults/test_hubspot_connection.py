@@ -142,12 +142,12 @@ def test_a3_a_refused_token_is_asked_about_once_for_all_entities(grown: Company)
 
 
 def test_a12_a_url_that_is_too_long_is_named_and_not_tried_again(grown: Company) -> None:
-    fault = grown.sandbox.faults.set("A12", system="hubspot", path=f"{CONTACTS}$", url_bytes=200)
+    fault = grown.sandbox.faults.set("A12", system="hubspot", path="/crm/v3/owners$", url_bytes=20)
     done = grown.sync("full", "hubspot")
-    error = failed(done, "contacts", CallVendor)
-    assert "the URL is too long (414)" in error.what and error.where["endpoint"] == CONTACTS
+    error = failed(done, "owners", CallVendor)
+    assert "(414)" in error.what and error.where["endpoint"] == "/crm/v3/owners"
     assert fault.strikes == 1
-    assert [name for name, o in done.items() if isinstance(o, SyncError)] == ["contacts"]
+    assert [name for name, o in done.items() if isinstance(o, SyncError)] == ["owners"]
     assert_recovered(grown, "hubspot")
 
 
