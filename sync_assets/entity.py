@@ -37,6 +37,7 @@ class Whole:
     shape: str = "list"
     omits: tuple[str, ...] = ()  # parts that this read lacks; the stored row keeps its own
     adds: tuple[str, ...] = ()  # parts that only this read shows; they are not kept
+    at: str | None = None  # the path of its records ("_embedded.leads"); None: where the dialect has them
 
 
 @dataclass(frozen=True)
