@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -80,12 +81,15 @@ class Database:
         with self._lock:
             return self._transaction(work)
 
-    def _transaction(self, work: Callable[[Cursor], T]) -> T:
+    def _transaction(self, work: Callable[[Cursor], T], *, single: bool = False) -> T:
+        """`single`: the work is one statement, which needs no BEGIN and no COMMIT: a third of the round trips."""
         deadline = time.monotonic() + self._wait
         in_the_way = 0
         while True:
             try:
-                with self._connected() as connection, connection.cursor() as cursor:
+                connection = self._connected()
+                connection.autocommit = single
+                with nullcontext() if single else connection, connection.cursor() as cursor:
                     return work(cursor)
             except psycopg2.Error as e:
                 state = e.pgcode or ""
@@ -103,7 +107,8 @@ class Database:
 
     def query(self, sql: Query, parameters: Sequence[Any] = ()) -> tuple[Any, ...]:
         """One statement in a transaction of its own; its first row."""
-        return self.transaction(lambda cursor: _first(cursor, sql, parameters))
+        with self._lock:
+            return self._transaction(lambda cursor: _first(cursor, sql, parameters), single=True)
 
     def rows(self, sql: Query, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         def work(cursor: Cursor) -> list[tuple[Any, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
@@ -61,7 +62,7 @@ class Target:
     def type_of(self, name: str) -> str:
         return next(c.type for c in self.columns if c.name == name)
 
-    @property
+    @cached_property
     def numeric_keys(self) -> tuple[bool, ...]:
         return tuple(self.type_of(k) == "bigint" for k in self.entity.keys)
 

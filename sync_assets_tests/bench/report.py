@@ -3,7 +3,7 @@
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sync_assets_tests.bench.lab import Median, Run
-from sync_assets_tests.bench.scenarios import Goal, Plan, Scenario
+from sync_assets_tests.bench.scenarios import Goal, Scenario
 
 COLUMNS = ("wall s", "client CPU s", "Postgres CPU s", "peak RSS MB", "WAL MB", "requests")
 
@@ -67,10 +67,10 @@ def sentence(goal: Goal) -> str:
     return f"  {verdict}: {goal.what}: {goal.value:.{digits}f}{goal.unit} ({bound} {goal.limit:g}{goal.unit})"
 
 
-def document(plan: Plan, found: dict[str, Any], done: Sequence[Scenario]) -> dict[str, Any]:
+def document(plans: Mapping[str, Any], found: dict[str, Any], done: Sequence[Scenario]) -> dict[str, Any]:
     return {
         "machine": found | {"load_after": round(os.getloadavg()[0], 2)},
-        "plan": asdict(plan),
+        "plans": {system: asdict(plan) for system, plan in plans.items()},
         "scenarios": [
             {
                 "title": s.title,

@@ -1,4 +1,4 @@
-"""A full sync of Kaiten in a process of its own: python -m sync_assets_tests.load.syncing [entity ...]
+"""A full sync of Kaiten, or of ACCOUNT, in a process of its own: python -m sync_assets_tests.load.syncing [entity ...]
 
 Prints one line per entity as it ends; SIGTERM stops it as an orchestrator's cancel does.
 """
@@ -26,7 +26,7 @@ def main(only: list[str]) -> int:
     signal.signal(signal.SIGTERM, stop)
     env = dict(os.environ)
     ledger.WAIT_FOR_LEASE = float(env.get("WAIT_FOR_LEASE", ledger.WAIT_FOR_LEASE))
-    account = next(a for a in connected_accounts(SYSTEMS, env)[0] if a.name == "kaiten")
+    account = next(a for a in connected_accounts(SYSTEMS, env)[0] if a.name == env.get("ACCOUNT", "kaiten"))
     failed = 0
     with connected(account, sync_settings(env)) as connection:
         for entity in in_sync_order(account.entities):

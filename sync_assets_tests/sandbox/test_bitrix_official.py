@@ -17,10 +17,9 @@ Example = Callable[[str], Any]
 
 @pytest.fixture
 def fast(sb: Sandbox) -> Callable[..., Any]:
-    library = pytest.importorskip(
-        "fast_bitrix24", reason="fast_bitrix24 is not installed: uv pip install it to run this"
-    )
-    client = library.BitrixAsync(sb.bitrix_url, verbose=False)
+    from fast_bitrix24 import BitrixAsync
+
+    client = BitrixAsync(sb.bitrix_url, verbose=False)
     return lambda method, *given, **named: asyncio.run(getattr(client, method)(*given, **named))
 
 

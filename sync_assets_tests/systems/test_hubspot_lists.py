@@ -1,102 +1,209 @@
 """HubSpot's lists by several cursors: everything once, in few requests, whatever a cursor is and wherever one stops."""
 
 import signal
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from sync_assets.errors import RetryLater
+from sync_assets.errors import RetryLater, SyncError
 from sync_assets.sandbox.server import Sandbox
-from sync_assets.sync import Outcome, Request, sync_entity
+from sync_assets.sync import Request, sync_entity
 from sync_assets_tests.company import Company
 from sync_assets_tests.faults.moments import process
+from sync_assets_tests.systems.hubspot_reads import (
+    CONTACTS,
+    ONE,
+    MakePortal,
+    assert_equal,
+    in_step,
+    make_portal,
+    pages_of,
+)
 
-LIST = "/crm/v3/objects/contacts"
-SMALL = {"hubspot.deals": "3", "hubspot.calls": "3"}
-ONE = "read by one cursor"
+__all__ = ["make_portal"]
+
 CURSORS = ("id", "last", "opaque")
 
 
-@pytest.fixture
-def make_portal(
-    make_company: Callable[..., Company], make_sandbox: Callable[..., Sandbox]
-) -> Callable[..., tuple[Company, Sandbox]]:
-    """make_portal(contacts, env={}, **switches) -> a portal of so many contacts and the company that mirrors it."""
-
-    def make(contacts: int = 3200, env: dict[str, str] | None = None, **switches: str) -> tuple[Company, Sandbox]:
-        named = {f"hubspot.{name}": value for name, value in switches.items()}
-        sandbox = make_sandbox(switches={"hubspot.contacts": str(contacts), **SMALL, **named})
-        return make_company(sandbox, **(env or {})), sandbox
-
-    return make
+def quarters(sandbox: Sandbox) -> set[int]:
+    ids = sandbox.world.hubspot.shelves["contacts"].ids
+    return {ids[len(ids) * i // 4] for i in (1, 2, 3)}
 
 
-@contextmanager
-def pages_of(sandbox: Sandbox) -> Iterator[list[dict[str, str]]]:
-    """The queries of the list's requests meanwhile, those for the bin left out."""
-    found: list[dict[str, str]] = []
-    before = len(sandbox.requests)
-    yield found
-    listed = (r for r in sandbox.requests[before:] if r.path == LIST and r.status == 200)
-    found += [r.query for r in listed if "archived" not in r.query]
-
-
-def everything(company: Company) -> Outcome:
-    """A full sync of the contacts after which Postgres equals the world."""
-    done = company.synced("full", "hubspot", "contacts")["contacts"]
-    assert_contacts_equal(company)
-    return done
-
-
-def assert_contacts_equal(company: Company) -> None:
-    truth, held = company.truth("contacts", "hubspot"), company.raw("contacts", "hubspot")
-    assert held.keys() == truth.keys(), (truth.keys() - held.keys(), held.keys() - truth.keys())
-    for key, record in truth.items():
-        asked = {name: value for name, value in record["properties"].items() if value is not None}
-        assert held[key] == record | {"properties": asked}
-    company.assert_ledger_adds_up()
+def starts(pages: list[dict[str, str]]) -> set[int]:
+    return {int(q["after"]) for q in pages if q.get("after", "").isdigit()}
 
 
 @pytest.mark.parametrize("ids", ["eras", "even"])
 @pytest.mark.parametrize("after", CURSORS)
-def test_every_contact_comes_once_however_a_cursor_is_spelled(
-    make_portal: Callable[..., tuple[Company, Sandbox]], after: str, ids: str
-) -> None:
+def test_every_contact_comes_once_however_a_cursor_is_spelled(make_portal: MakePortal, after: str, ids: str) -> None:
     company, sandbox = make_portal(after=after, ids=ids)
-    with pages_of(sandbox) as first:
-        done = everything(company)
+    with pages_of(sandbox) as first, pages_of(sandbox, f"{CONTACTS}/search") as searches:
+        done = in_step(company)
     assert done.totals["created"] == done.totals["fetched"] == 3200, "a contact came twice"
     assert 32 <= len(first) <= 32 + 4
+    assert len(searches) == (0 if after == "opaque" else 4)
     assert (ONE in done.note) == (after == "opaque")
     # The second time the rows that are here say where to part the list.
-    with pages_of(sandbox) as second:
-        again = everything(company)
+    with pages_of(sandbox) as second, pages_of(sandbox, f"{CONTACTS}/search") as searches:
+        again = in_step(company)
     assert again.totals["unchanged"] == again.totals["fetched"] == 3200
     assert 32 <= len(second) <= 32 + 4
-    starts = {int(q["after"]) for q in second if q.get("after", "").isdigit()}
-    thirds = [company.sandbox.world.hubspot.shelves["contacts"].ids[3200 * i // 4] for i in (1, 2, 3)]
-    assert starts.issuperset(thirds) == (after != "opaque")
+    assert searches == []
+    assert (quarters(sandbox) <= starts(second)) == (after != "opaque")
 
 
 @pytest.mark.parametrize("after", CURSORS)
-def test_short_and_empty_pages_end_no_list(make_portal: Callable[..., tuple[Company, Sandbox]], after: str) -> None:
+def test_short_and_empty_pages_end_no_list(make_portal: MakePortal, after: str) -> None:
     company, _ = make_portal(after=after, short_pages="yes")
     for _ in range(2):
-        done = everything(company)
+        done = in_step(company)
         assert done.totals["fetched"] == 3200
         assert (ONE in done.note) == (after == "opaque")
 
 
 @pytest.mark.parametrize("after", ["id", "opaque"])
 @pytest.mark.parametrize("ids", ["eras", "even"])
-def test_ids_that_are_sorted_as_text_leave_a_list_to_one_cursor(
-    make_portal: Callable[..., tuple[Company, Sandbox]], ids: str, after: str
-) -> None:
+def test_ids_sorted_as_text_leave_a_list_to_one_cursor(make_portal: MakePortal, ids: str, after: str) -> None:
     company, _ = make_portal(after=after, order="lexicographic", ids=ids)
     for _ in range(2):
-        done = everything(company)
+        done = in_step(company)
         # Where all ids have as many digits, both orders are one.
         assert (ONE in done.note) == (ids == "eras" or after == "opaque")
+
+
+def test_ids_that_look_ascending_at_first_and_are_sorted_as_text_lose_nobody(make_portal: MakePortal) -> None:
+    company, sandbox = make_portal(2400, order="lexicographic", ids="even")
+    # As text they stand between those of twelve digits, far behind the first page.
+    for id in range(713_802_347, 713_802_347 - 700, -7):
+        sandbox.world.hubspot.create("contacts", {"firstname": str(id)}, id=id)
+    for _ in range(2):
+        assert ONE in in_step(company).note
+
+
+@pytest.mark.parametrize("cursors", [1, 2, 3])
+def test_the_setting_says_how_many_cursors_there_are(make_portal: MakePortal, cursors: int) -> None:
+    company, sandbox = make_portal(env={"HUBSPOT_LIST_CURSORS": str(cursors)})
+    for _ in range(2):
+        with pages_of(sandbox) as pages:
+            done = in_step(company)
+        assert done.totals["fetched"] == 3200
+        assert len(pages) <= 32 + cursors
+        assert done.note == ""
+    ids = sandbox.world.hubspot.shelves["contacts"].ids
+    parts = {ids[len(ids) * i // cursors] for i in range(1, cursors)}
+    assert parts <= starts(pages)
+    if cursors == 1:
+        assert starts(pages) == set(ids[100::100]), "a second cursor was at work"
+
+
+@pytest.mark.parametrize("cursors", ["0", "5", "many"])
+def test_a_number_of_cursors_that_makes_no_sense_is_named(make_portal: MakePortal, cursors: str) -> None:
+    with pytest.raises(SyncError, match="HUBSPOT_LIST_CURSORS"):
+        make_portal(env={"HUBSPOT_LIST_CURSORS": cursors})
+
+
+def test_few_contacts_are_read_by_one_cursor_without_a_word(make_portal: MakePortal) -> None:
+    company, sandbox = make_portal(1500)
+    with pages_of(sandbox) as pages:
+        assert in_step(company).note == ""
+    assert len(pages) == 15
+
+
+@pytest.mark.parametrize("after", CURSORS)
+def test_contacts_that_came_and_went_between_two_full_syncs(make_portal: MakePortal, after: str) -> None:
+    company, sandbox = make_portal(after=after)
+    in_step(company)
+    portal = sandbox.world.hubspot
+    ids = list(portal.shelves["contacts"].ids)
+    # The very records that the stored keys part the list at, a stretch around one of them, and the ends.
+    gone = {*quarters(sandbox), *ids[1590:1700], ids[0], ids[-1]}
+    for id in gone:
+        portal.archive("contacts", id)
+    for n in range(150):
+        portal.create("contacts", firstname=f"new {n}")
+    done = in_step(company)
+    assert done.totals["deleted"] == len(gone)
+    assert done.totals["created"] == 150
+    assert done.totals["repeated"] == 0
+    assert done.totals["fetched"] == 3200 - len(gone) + 150
+
+
+@pytest.mark.parametrize("after", CURSORS)
+@pytest.mark.parametrize(("insert", "delete"), [(1, 1), (0, 7), (5, 0)])
+def test_p3_a_list_that_moves_while_it_is_read(make_portal: MakePortal, after: str, insert: int, delete: int) -> None:
+    company, sandbox = make_portal(2300, after=after)
+    for _ in range(2):
+        standing = set(sandbox.world.hubspot.shelves["contacts"].ids)
+        fault = sandbox.faults.set("P3", path=f"{CONTACTS}$", insert=insert, delete=delete, times=20)
+        company.synced("full", "hubspot", "contacts")
+        assert fault.strikes == 20
+        standing &= set(sandbox.world.hubspot.shelves["contacts"].ids)
+        assert standing <= company.raw("contacts", "hubspot").keys()
+        sandbox.faults.clear()
+        in_step(company, kind="incremental")
+
+
+def segments(company: Company) -> list[dict[str, Any]]:
+    [(cursor,)] = company.query("select cursor -> 'position' from sync.metadata where entity = 'contacts'")
+    found: list[dict[str, Any]] = cursor["segments"]
+    return found
+
+
+@pytest.mark.parametrize(("after", "several"), [("id", 4), ("last", 4), ("opaque", 1)])
+def test_d1_killed_between_segments_it_goes_on_where_each_of_them_stopped(
+    make_portal: MakePortal, after: str, several: int
+) -> None:
+    company, sandbox = make_portal(after=after)
+    killed = process(company, "contacts", ACCOUNT="hubspot", SYNC_ASSETS_CRASH_AT="after commit")
+    words, _ = killed.communicate(timeout=40)
+    assert killed.returncode == -signal.SIGKILL, words
+    assert len(segments(company)) == several
+    held = company.count("contacts", "hubspot")
+    assert 500 <= held < 3200
+    # Meanwhile somebody leaves and somebody comes.
+    for start in [s["start"] for s in segments(company)[1:]]:
+        if start in sandbox.world.hubspot.shelves["contacts"].living:
+            sandbox.world.hubspot.archive("contacts", start)
+    sandbox.world.hubspot.create("contacts", firstname="came meanwhile")
+    with pages_of(sandbox) as pages:
+        done = in_step(company)
+    assert "unfinished sweep" in done.note
+    assert done.totals["repeated"] == 0
+    assert len(pages) <= (3200 - held) // 100 + 2 * several, "it read again what was committed"
+
+
+@pytest.mark.parametrize("after", CURSORS)
+def test_a3_a_list_that_fails_again_and_again_goes_on_each_time(make_portal: MakePortal, after: str) -> None:
+    company, sandbox = make_portal(after=after, env={"SYNC_BATCH_SIZE": "300"})
+    entity = company.entity("contacts", "hubspot")
+
+    def fail_from_here(*_: object) -> None:
+        if not sandbox.faults.active():
+            sandbox.faults.set("A3", path=f"{CONTACTS}$", status=502)
+
+    stops = 0
+    with pages_of(sandbox) as pages:
+        while company.query("select 1 from sync.metadata where last_full_at is not null") == []:
+            sandbox.faults.clear()
+            try:
+                with company.connected("hubspot") as connection:
+                    sync_entity(connection, entity, Request("full"), progress=fail_from_here)
+            except RetryLater:
+                stops += 1
+                assert stops < 12, "it comes no further"
+    assert stops >= 2
+    sandbox.faults.clear()
+    assert_equal(company)
+    [(fetched,)] = company.query("select sum(fetched) from sync.logs where entity = 'contacts'")
+    assert fetched == 3200, "a page was lost or read twice"
+    assert len(pages) <= 32 + 4 + 4 * stops
+
+
+def test_a1_several_cursors_keep_the_limit_that_the_headers_tell(make_portal: MakePortal) -> None:
+    rates = {"kaiten": 0.0, "worksection": 0.0, "hubspot": 19.0, "hubspot.search": 5.0, "hubspot.associations": 10.0}
+    company, sandbox = make_portal(4000, env={"HUBSPOT_RATE": None}, rates=rates, interval_ms="1000")
+    sandbox.latency = 0.15
+    in_step(company)
+    in_step(company)
+    assert sandbox.violations == []

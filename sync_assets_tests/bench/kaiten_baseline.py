@@ -13,10 +13,11 @@ import httpx
 import psycopg2
 from psycopg2.extras import execute_values
 
+SECRET = "API_TOKEN"
 PAGE = 100
 ROWS = 500
 
-TABLE = """
+TABLES = """
 create schema plain;
 create table plain.cards (
   id bigint primary key, title text, description text, board_id bigint, column_id bigint, lane_id bigint,
