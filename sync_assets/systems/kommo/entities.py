@@ -18,6 +18,13 @@ WITH = {
     "companies": "leads,contacts,customers,catalog_elements",
     "users": "role,group,uuid,amojo_id,user_rank,phone_number",
 }
+SINGULAR = {"leads": "lead", "contacts": "contact", "companies": "company", "tasks": "task"}
+DELETED = """
+select entity_id::text, source_changed_at from events where type = '{singular}_deleted'
+union all
+select other #>> '{{}}', source_changed_at
+  from events cross join lateral jsonb_path_query(raw_json, '$.value_before[*].entity.id') other
+ where type = 'entity_merged' and entity_type = '{singular}'"""
 RECENTLY = 600.0
 """Seconds before its watermark that an incremental read begins: rows show up late in their lists."""
 
@@ -36,6 +43,8 @@ def moving(name: str, read: Callable[..., KommoRead], *, links: tuple[Link, ...]
         changes=changes(everything),
         overlap=RECENTLY,
         links=links,
+        deletions=DELETED.format(singular=SINGULAR[name]),
+        after=("events",),
         doc=doc,
         url=f"{DOCS}/{name}-list",
         hints=(f"add_{name}", f"update_{name}", f"delete_{name}"),
