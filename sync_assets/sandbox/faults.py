@@ -67,7 +67,9 @@ KINDS: dict[str, Kind] = {
     "P5": _kind("dialect", "cap", "search ends at cap= results"),
     "P6": _kind("world", "count entity", "count= or all records stamped with one millisecond"),
     "P7": _kind("dialect", "variant outside", "search out of order: page, all; outside= rows nobody asked for"),
-    "P8": _kind("dialect", "lag", "search sees the world lag= seconds ago"),
+    "P8": _kind(
+        "dialect", "lag rows", "search sees the world lag= seconds ago; rows=current: found by it, shown as now"
+    ),
     "P9": _kind("wire", "skew", "Date header off by skew= seconds"),
     "P10": _kind("dialect", "by hide", "total is off by=; hide= rows counted and never given"),
     "P11": _kind("dialect", "share code", "batch: share= of its commands fail, each with code="),

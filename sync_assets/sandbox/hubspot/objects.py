@@ -152,6 +152,8 @@ def searched(api: "HubSpot", request: Request, kind: Kind) -> Answer:
     page = hits[after : after + limit]
     if (shuffle := faults.get("P7")) is not None:
         page = _shuffled(shelf, hits, page, after, shuffle)
+    if (late := faults.get("P8")) is not None and late.option("rows", "") == "current":
+        page = [shelf.living.get(thing.id, thing) for thing in page]
     selection = shelf.selection(body.get("properties") or None)
     tail = b"]"
     if after + limit < len(hits) and limit:
