@@ -30,6 +30,7 @@ RENAMED = {
 }
 """Where the company's books and the product use different words for one thing."""
 
+KOMMO = ("KOMMO_BASE_URL", "KOMMO_ACCESS_TOKEN", "KOMMO_RATE")
 HUBSPOT = ("HUBSPOT_API_URL", "HUBSPOT_ACCESS_TOKEN", "HUBSPOT_PHONE_REGION", "HUBSPOT_RATE")
 """The variables of its account, for tests that leave it out."""
 
