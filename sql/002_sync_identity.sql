@@ -1,5 +1,6 @@
 -- scope: database
--- Records that live on under another key, that lie in the source's bin or were erased for good; totals that a source tells.
+-- Records that live on under another key, that lie in the source's bin or were erased for good; totals that a source
+-- tells, and why it asks to wait.
 
 -- A record that was merged away, and into which. Chains are as they happened; `aliases` of an account shows their ends.
 create table sync.aliases (
@@ -31,6 +32,19 @@ comment on column sync.logs.shown is 'How many of those it showed.';
 
 alter table sync.metadata add column rights text;
 comment on column sync.metadata.rights is 'Fingerprint of the token''s rights at the last complete sweep: a record unseen under other rights is not gone.';
+
+-- A pause may outlast the process that was asked to keep it: the next one says why it asks for nothing.
+alter table sync.budgets add column paused_for text;
+drop function sync.pause(text, text, double precision);
+create function sync.pause(of_account text, of_bucket text, seconds double precision, reason text) returns void
+  language sql
+begin atomic
+  insert into sync.budgets (account, bucket, paused_until, paused_for)
+    values (of_account, of_bucket, clock_timestamp() + make_interval(secs => seconds), reason)
+    on conflict (account, bucket) do update
+      set paused_until = greatest(budgets.paused_until, excluded.paused_until),
+          paused_for = case when excluded.paused_until > budgets.paused_until then excluded.paused_for else budgets.paused_for end;
+end;
 
 -- A moment in any of the forms of a source that mixes them: ISO 8601 with a zone, a date alone (midnight UTC), or
 -- milliseconds since 1970, negative ones too.

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("sync_assets_tests.company", "sync_assets_tests.canary")
+pytest.register_assert_rewrite("sync_assets_tests.company", "sync_assets_tests.canary", "sync_assets_tests.mirror")
 
 from sync_assets.extract import http  # noqa: E402
 from sync_assets.postgres import EmbeddedPostgres  # noqa: E402
@@ -19,6 +19,7 @@ from sync_assets.sandbox.server import Sandbox  # noqa: E402
 from sync_assets_tests.canary import Canary  # noqa: E402
 from sync_assets_tests.company import Company, environment  # noqa: E402
 from sync_assets_tests.databases import Databases  # noqa: E402
+from sync_assets_tests.mirror import Mirror  # noqa: E402
 from sync_assets_tests.postgres.temporary import temporary_postgres  # noqa: E402
 
 UNLIMITED = dict.fromkeys(("kaiten", "worksection", "hubspot", "hubspot.search", "hubspot.associations", "kommo"), 0.0)
@@ -166,3 +167,21 @@ def company(make_company: Callable[..., Company], sandbox: Sandbox, database_url
 def grown(make_company: Callable[..., Company], sandbox: Sandbox, make_database: Callable[..., str]) -> Company:
     """Like `company`, in step with its sandbox already."""
     return make_company(sandbox, database_url=make_database(grown=True))
+
+
+@pytest.fixture
+def make_mirror(
+    make_company: Callable[..., Company], make_sandbox: Callable[..., Sandbox], make_database: Callable[..., str]
+) -> Callable[..., Mirror]:
+    """make_mirror(merge="keep", env={...}) -> HubSpot's portal with these switches, in step with its mirror already."""
+
+    def make(env: dict[str, str] | None = None, **switches: str) -> Mirror:
+        sandbox = make_sandbox(switches={f"hubspot.{name}": value for name, value in switches.items()})
+        return Mirror(make_company(sandbox, database_url=make_database(grown=True), **(env or {})))
+
+    return make
+
+
+@pytest.fixture
+def mirror(make_mirror: Callable[..., Mirror]) -> Mirror:
+    return make_mirror()

@@ -43,7 +43,6 @@ class Budget:
         self._query = query
         self._lock = threading.Lock()
         self._slots: dict[str, deque[float]] = {b.name: deque() for b in buckets}
-        self._why: dict[str, str] = {}
         self.waited = 0.0
 
     def take(self, bucket: str, *, stop: threading.Event | None, max_wait: float) -> int:
@@ -57,8 +56,7 @@ class Budget:
                 at, back = self._next_slot(bucket)
             if at is None:
                 if back > max_wait:
-                    why = self._why.get(bucket, "another process was asked to wait")
-                    raise Throttled(f"{why}: {back:.0f} s more")
+                    raise Throttled(f"{self._why(bucket)}: {back:.0f} s more")
                 self.sleep(min(back, 1.0), stop)
                 continue
             try:
@@ -77,8 +75,7 @@ class Budget:
         with self._lock:
             for name in self._buckets if bucket is None else (bucket,):
                 self._slots[name].clear()
-                self._why[name] = why
-                self._query("select sync.pause(%s, %s, %s)", (self._account, name, min(seconds, 86_400.0)))
+                self._query("select sync.pause(%s, %s, %s, %s)", (self._account, name, min(seconds, 86_400.0), why))
 
     def allow(self, bucket: str, rate: float) -> None:
         """The source says how many requests per second it takes; a rate that a setting fixed stays."""
@@ -94,6 +91,15 @@ class Budget:
             time.sleep(max(0.0, seconds))
         elif stop.wait(max(0.0, seconds)):
             raise Stopped()
+
+    def _why(self, bucket: str) -> str:
+        """What the longest pause that is under way is for, whichever process was asked to keep it."""
+        query = (
+            "select coalesce(max(paused_for), 'other processes ask before this one') from sync.budgets"
+            " where account = %s and bucket = %s and paused_until > clock_timestamp()"
+        )
+        with self._lock:
+            return str(self._query(query, (self._account, bucket))[0])
 
     def _next_slot(self, name: str) -> tuple[float | None, float]:
         slots, bucket = self._slots[name], self._buckets[name]

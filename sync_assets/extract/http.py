@@ -12,6 +12,7 @@ import re
 import ssl
 import threading
 import time
+from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -101,7 +102,7 @@ class Door:
         Throttled where the source asks for a longer pause than a run may wait.
         """
         if self._refused:
-            raise self._refused
+            raise copy(self._refused)  # a copy: each entity adds its own name
         where = {"system": self._system, "endpoint": self._mask(path)}
         bucket = self.api.bucket(path)
         for attempt in range(1, self._retries + 1):

@@ -54,6 +54,27 @@ def elements(body: bytes, at: str, *, single: bool = False) -> list[bytes]:
     raise ValueError("it is not there, or it does not end")
 
 
+def without(body: bytes, at: str) -> bytes:
+    """The object `body` with the array in its field `at` emptied: what is around records that a parser refuses.
+
+    Raises ValueError where there is no such array or it does not end.
+    """
+    name = b'"' + at.encode() + b'"'
+    depth, start, previous, awaited = 0, -1, b"", False
+    for match in TOKEN.finditer(body):
+        token = match.group()
+        if token == UNENDED:
+            break
+        if awaited and token == b"[":
+            start = match.end()
+        awaited = depth == 1 and token == b":" and previous == name
+        depth += (token in (b"[", b"{")) - (token in (b"]", b"}"))
+        if start >= 0 and depth == 1:
+            return body[:start] + body[match.start() :]
+        previous = token
+    raise ValueError("it is not there, or it does not end")
+
+
 def _end(body: bytes, start: int) -> int:
     depth = 0
     for match in TOKEN.finditer(body, start):

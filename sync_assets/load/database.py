@@ -48,6 +48,16 @@ SESSION = (
     "set statement_timeout = '10min'; set idle_in_transaction_session_timeout = '10min'; set work_mem = '64MB'"
 )
 
+CONNECT_SECONDS = 10
+KEEPALIVE: dict[str, Any] = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""Both ends of a connection notice within a minute that the other one went silent: we, to try again, and Postgres,
+which would else keep what the lost transaction has locked. Seconds, but the last."""
+
 
 class BadValue(Exception):
     """A record of this batch cannot be stored; carries the SQLSTATE."""
@@ -122,16 +132,14 @@ class Database:
             self._connection = psycopg2.connect(
                 self.url,
                 application_name=self._name,
-                connect_timeout=10,
+                connect_timeout=CONNECT_SECONDS,
                 keepalives=1,
-                keepalives_idle=30,
-                keepalives_interval=10,
-                keepalives_count=3,
-                tcp_user_timeout=60_000,
+                **KEEPALIVE,
             )
             self._connection.set_client_encoding("UTF8")
             with self._connection, self._connection.cursor() as cursor:
-                cursor.execute(SESSION)
+                theirs = (f"set tcp_{name.removeprefix('tcp_')} = {value}" for name, value in KEEPALIVE.items())
+                cursor.execute("; ".join((SESSION, *theirs)))
         return self._connection
 
 

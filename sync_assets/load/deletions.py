@@ -15,7 +15,9 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from sync_assets import crash
+from sync_assets.entity import Link
 from sync_assets.errors import FuseBlown
+from sync_assets.load import aliases
 from sync_assets.load.target import Target
 
 FUSE_FLOOR = 10
@@ -62,13 +64,18 @@ update sync.tombstones t set state = g.state, evidence = g.evidence, merged_into
    and t.state = 'binned' and g.state <> 'binned'
 """
 
-# Erased for good: of the person nothing stays but the key, so that nobody is taken for lost.
+# Erased for good: of the person, whoever was merged into them too, nothing stays but the keys, so that nobody is taken
+# for lost.
 ERASE = (
     "update sync.tombstones set raw_json = jsonb_build_object('erased', true), state = 'erased', merged_into = null"
     " where account = %(account)s and entity = %(entity)s and key = any(%(keys)s)",
     "update sync.rejected set payload = '', size = 0, field = null, reason = 'erased with its record'"
     " where account = %(account)s and entity = %(entity)s and key = any(%(keys)s)",
 )
+
+BEREFT = """
+select count(*) from {table} t where {key} = any(%(keys)s) and not exists (select from {parent} p where {joined})
+"""
 
 LIVING = """
 select {key} from {table} t join unnest(%(keys)s::text[]) k(key) on {same_key} where t.seen < %(seen)s
@@ -172,9 +179,23 @@ def bury(cursor: Cursor, target: Target, departed: Mapping[str, Departed], sync_
     cursor.execute(LEFT_THE_BIN, given)
     if erased := [key for key, d in departed.items() if d.state == "erased"]:
         for statement in ERASE:
-            cursor.execute(statement, where | {"keys": erased})
+            cursor.execute(statement, where | {"keys": aliases.with_predecessors(cursor, target, erased)})
     merged = states.count("merged")
     return len(states) - merged, merged
+
+
+def bereft(cursor: Cursor, target: Target, parent: Target, link: Link, keys: Sequence[str]) -> int:
+    """How many of the rows with these keys belong to a parent that has left its own table, with proof."""
+    joined = sql.SQL(" and ").join(
+        sql.SQL("{} = {}").format(sql.Identifier("p", key), sql.Identifier("t", name))
+        for key, name in zip(parent.entity.keys, link.names, strict=True)
+    )
+    cursor.execute(
+        sql.SQL(BEREFT).format(table=target.table, key=target.key_text("t"), parent=parent.table, joined=joined),
+        {"keys": list(keys)},
+    )
+    row = cursor.fetchone()
+    return row[0] if row else 0
 
 
 def still_living(cursor: Cursor, target: Target, keys: Sequence[str], *, seen: int) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -82,7 +83,7 @@ class Connected:
             except SyncError as e:
                 self._preflight = e
         if isinstance(self._preflight, SyncError):
-            raise self._preflight from None
+            raise copy(self._preflight) from None  # a copy: each entity adds its own name
 
     def target(self, name: str) -> Target:
         if name not in self._targets:

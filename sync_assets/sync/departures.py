@@ -56,7 +56,7 @@ class Departures:
         outcome.unreachable = dict.fromkeys(strange, f"it cannot be a key of {self._entity.name}")
         departed = self._look([spelling for spelling in spelled.values() if spelling is not None])
         outcome.gone = {key: d.evidence for key, d in departed.items()}
-        self._bury(departed)
+        self._bury(departed | self._superseded())
 
     def _superseded(self) -> dict[str, Departed]:
         def work(cursor: Cursor) -> dict[str, str]:
@@ -92,7 +92,7 @@ class Departures:
         self._bury({key: _merged(into, "known to be merged") for key, into in known.items()})
         keys = [key for key in unseen.keys if key not in known]
         fuse = deletions.Fuse(sync.connection.settings.sync_fuse_percent, sync.request.allow_deletions)
-        fuse.check(missing=len(keys), rows=unseen.living, seen=unseen.seen)
+        fuse.check(missing=len(keys) - self._bereft(keys), rows=unseen.living, seen=unseen.seen)
         if sync.request.allow_deletions is not None:
             sync.outcome.remark(
                 f"up to {sync.request.allow_deletions} deletions were allowed, {len(keys)} records are missing"
@@ -107,6 +107,16 @@ class Departures:
             inside = [r.parent for r in self._entity.reads if isinstance(r, Inside)]
             how = f"no longer in the stored {inside[0]}" if inside else "absent from a complete listing"
             self._bury(dict.fromkeys(keys, Departed(how)))
+
+    def _bereft(self, keys: Sequence[str]) -> int:
+        """Rows that are parts of a record which has left: no wonder that nobody sees them any more."""
+        parts_of = (link for link in self._entity.links if not link.on and {*link.names} < {*self._entity.keys})
+        if (link := next(parts_of, None)) is None or not keys:
+            return 0
+        parent = self._sync.connection.target(link.to)
+        return self._database.transaction(
+            partial(deletions.bereft, target=self._target, parent=parent, link=link, keys=keys)
+        )
 
     def _binned(self, told: dict[str, datetime]) -> None:
         assert self._entity.bin is not None  # noqa: S101  asked by the caller

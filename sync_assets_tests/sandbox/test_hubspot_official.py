@@ -143,3 +143,6 @@ def test_recorded_refusals_have_the_same_keys_and_headers(traffic: tuple[Portal,
         answer = portal.http.post(entry["path"], json=entry["request"])
         assert answer.status_code == 429 and answer.json().keys() == entry["response"].keys()
         assert answer.json()["message"] == entry["response"]["message"]
+        headers = {name for name in answer.headers if name not in ("content-length", "content-encoding")}
+        assert headers == set(entry["headers"]), entry["path"]
+        assert answer.headers["content-type"] == entry["headers"]["content-type"]

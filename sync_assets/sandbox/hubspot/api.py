@@ -86,7 +86,9 @@ class HubSpot(FoundedLate[HubSpotCompany]):
             return errors.locked()
         if variant == "migration":
             return errors.migrating(retry_after)
-        return errors.throttled(variant)
+        answer = errors.throttled(variant)
+        answer.headers |= self._daily()
+        return answer
 
     def limit_headers(self, throttle: Throttle) -> dict[str, str]:
         """Searches carry no burst headers; nothing that is not enforced is a limit, though its headers still come."""

@@ -7,7 +7,9 @@ from typing import TypeVar
 import msgspec
 
 from sync_assets.errors import WrongShape
+from sync_assets.extract import scan
 from sync_assets.extract.dialect import Answer
+from sync_assets.extract.pages import MALFORMED
 
 T = TypeVar("T")
 
@@ -46,6 +48,12 @@ class Stamped(msgspec.Struct):
 def told(answer: Answer, kind: type[T]) -> T:
     """Raises WrongShape where the answer is not of this kind."""
     try:
-        return msgspec.json.decode(answer.body, type=kind)
-    except (msgspec.DecodeError, RecursionError) as e:
+        try:
+            return msgspec.json.decode(answer.body, type=kind)
+        except MALFORMED:
+            # A record that no parser takes must not cost the cursor beside it.
+            if not issubclass(kind, Listed):
+                raise
+            return msgspec.json.decode(scan.without(answer.body, "results"), type=kind)
+    except (*MALFORMED, ValueError) as e:
         raise WrongShape(f"the answer's frame is not HubSpot's: {type(e).__name__}") from None

@@ -18,13 +18,13 @@ import msgspec
 from pydantic import Field, SecretStr, field_validator
 
 from sync_assets.entity import Params
-from sync_assets.errors import BadCredentials, CallVendor, Forbidden, WrongShape
+from sync_assets.errors import AddressTooLong, BadCredentials, CallVendor, Forbidden, WrongShape
 from sync_assets.extract.dialect import Answer, Api, Outgoing, Pause, check_status, retry_after
 from sync_assets.extract.http import Door
 from sync_assets.settings import AccountSettings, safe_url
 
-TEN_SECONDS, A_SECOND, LOCKED = 10.0, 1.0, 2.0
-"""How long each kind of refusal lasts; HubSpot sends no Retry-After with a 429."""
+TEN_SECONDS, A_SECOND, LOCKED, AN_HOUR = 10.0, 1.0, 2.0, 3600.0
+"""How long each kind of refusal lasts; no Retry-After was ever seen with a 429."""
 
 
 class HubSpotSettings(AccountSettings):
@@ -55,6 +55,8 @@ class HubSpotSettings(AccountSettings):
     @field_validator("phone_region")
     @classmethod
     def _region(cls, value: str) -> str:
+        if value == "US":
+            return value  # the default costs no tenth of a second for the import
         import phonenumbers
 
         if value.upper() not in phonenumbers.SUPPORTED_REGIONS:
@@ -78,7 +80,7 @@ class _Refusal(msgspec.Struct, rename="camel"):
 
 
 class _Account(msgspec.Struct, rename="camel"):
-    time_zone: str = "UTC"
+    time_zone: str
 
 
 class _Token(msgspec.Struct):
@@ -91,7 +93,7 @@ class HubSpotApi(Api):
     def __init__(self, settings: HubSpotSettings) -> None:
         self._base = settings.api_url
         self._reserve = settings.daily_reserve / 100
-        self._zone = ZoneInfo("UTC")
+        self._zone: ZoneInfo | None = None
         self._headers = {
             "Authorization": f"Bearer {settings.access_token.get_secret_value()}",
             "Accept": "application/json",
@@ -111,7 +113,7 @@ class HubSpotApi(Api):
         try:
             self._zone = ZoneInfo(msgspec.json.decode(answer.body, type=_Account).time_zone)
         except (msgspec.DecodeError, KeyError, ValueError, OSError):
-            self._zone = ZoneInfo("UTC")
+            self._zone = None
 
     def rates(self, bucket: str, answer: Answer) -> Mapping[str, float]:
         most, interval = _number(answer, "max"), _number(answer, "interval-milliseconds")
@@ -132,7 +134,7 @@ class HubSpotApi(Api):
             return
         refusal = _refusal(answer)
         if status == 429:
-            raise self._throttled(refusal)
+            raise self._throttled(refusal, retry_after(answer.headers, time.time()))
         if status == 423:
             raise Pause(LOCKED, "the record is locked")
         if status == 477:
@@ -148,7 +150,9 @@ class HubSpotApi(Api):
                     next_step="add it in HubSpot: Settings, Integrations, Private Apps, Scopes",
                 )
         if status == 414:
-            raise CallVendor("the URL is too long (414)")
+            raise AddressTooLong()
+        if status in (525, 526):
+            raise CallVendor(f"the source's own front cannot trust what is behind it ({status})")
         if status == 400:
             raise WrongShape(f"the source refuses the request (400 {refusal.category[:40]})")
         check_status(answer)
@@ -156,13 +160,15 @@ class HubSpotApi(Api):
     def gone(self, answer: Answer) -> str | None:
         return f"asked for by id: {answer.status}" if answer.status in (404, 410) else None
 
-    def _throttled(self, refusal: _Refusal) -> Pause:
+    def _throttled(self, refusal: _Refusal, told: float | None) -> Pause:
         words = f"{refusal.policy_name} {refusal.message}".lower()
         if "daily" in words:
             return Pause(self._until_midnight(), "the account's daily quota is used up", everybody=True)
-        return Pause(TEN_SECONDS if "ten_secondly" in words else A_SECOND, "the rate limit is reached")
+        return Pause(told or (TEN_SECONDS if "ten_secondly" in words else A_SECOND), "the rate limit is reached")
 
     def _until_midnight(self) -> float:
+        if self._zone is None:
+            return AN_HOUR  # nobody has told yet where it is midnight
         now = datetime.now(UTC).astimezone(self._zone)
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
         return max(1.0, midnight.timestamp() - now.timestamp())

@@ -11,15 +11,17 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from typing import Any
 
 import msgspec
 
 from sync_assets.entity import Own
-from sync_assets.errors import SourceUnavailable
+from sync_assets.errors import AnswerTooLarge, SourceUnavailable
 from sync_assets.extract.fetch import Fetch
-from sync_assets.extract.pages import Page
+from sync_assets.extract.pages import MALFORMED, Page
 from sync_assets.systems.hubspot.answers import Found, Stamped, told
+from sync_assets.systems.hubspot.batch import AT_ONCE, read_batch
 from sync_assets.systems.hubspot.listing import ObjectList
 
 SIZE = 200
@@ -144,20 +146,35 @@ class _Search:
             "properties": self._fetch.names,
             "limit": limit,
         }
-        answer = self._fetch.ask(self._read.path, {}, threading.Event(), body=msgspec.json.encode(body))
-        kind = self._read.path.split("/")[-2]
-        page = self._fetch.splitter.page(f"{kind} by search, page {self._asked}", self._read, answer)
-        found = told(answer, Found)
-        ids = [int(key) for key in page.keys if key is not None]
+        stop, path = threading.Event(), self._read.path
+        try:
+            answer = self._fetch.ask(path, {}, stop, body=msgspec.json.encode(body))
+            thin = False
+        except AnswerTooLarge:
+            thin = True
+            answer = self._fetch.ask(
+                path, {}, stop, body=msgspec.json.encode(body | {"properties": [self._read.changed]})
+            )
+        name = f"{path.split('/')[-2]} by search, page {self._asked}"
+        page = self._fetch.splitter.page(name, self._read, answer)
+        found, stamps = told(answer, Found), [self._stamp(r) for r in page.records]
+        keys = [key for key in page.keys if key is not None]
         if limit == SIZE:
-            self._shown.update(ids)
-        return _Answer(page, [self._stamp(r) for r in page.records], ids, found.after is not None, found.total)
+            self._shown.update(map(int, keys))
+        if thin and keys:
+            pages = [
+                read_batch(self._fetch, self._read, path.removesuffix("/search"), some, stop, name=name)
+                for some in (keys[:AT_ONCE], keys[AT_ONCE:])
+                if some
+            ]
+            page = reduce(Page.joined, pages)
+        return _Answer(page, stamps, [int(key) for key in keys], found.after is not None, found.total)
 
     def _stamp(self, record: bytes | msgspec.Raw) -> int:
         try:
             properties = msgspec.json.decode(record, type=Stamped).properties
             return _when(getattr(properties, self._read.changed) or "")
-        except (msgspec.DecodeError, ValueError):
+        except (*MALFORMED, ValueError):
             return -1  # out of any order: windows need no stamp
 
 

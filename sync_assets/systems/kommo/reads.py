@@ -16,6 +16,7 @@ import msgspec
 
 from sync_assets.entity import Own, Params
 from sync_assets.errors import SourceUnavailable, WrongShape
+from sync_assets.extract import scan
 from sync_assets.extract.fetch import Fetch
 from sync_assets.extract.pages import Page
 
@@ -32,10 +33,6 @@ class _Links(msgspec.Struct):
     next: _Href | None = None
 
 
-class _Frame(msgspec.Struct):
-    links: _Links = msgspec.field(default_factory=_Links, name="_links")
-
-
 class _Stamped(msgspec.Struct):
     updated_at: int
 
@@ -50,10 +47,12 @@ class KommoRead(Own):
         if answer.status == 204:
             return Page(name, self, answer.seen, [], []), False
         try:
-            frame = msgspec.json.decode(answer.body, type=_Frame)
-        except (msgspec.DecodeError, RecursionError):
-            raise WrongShape("the answer has no frame of links", page=name) from None
-        return fetch.splitter.page(name, self, answer), frame.links.next is not None
+            # By its tokens: a record that no parser takes must not cost the links beside it.
+            (links,) = scan.elements(answer.body, "_links", single=True)
+            more = msgspec.json.decode(links, type=_Links).next is not None
+        except (msgspec.DecodeError, ValueError):
+            raise WrongShape("the answer has no links at $._links", page=name) from None
+        return fetch.splitter.page(name, self, answer), more
 
     def numbered(self, fetch: Fetch, params: Params, name: str) -> Iterator[Page]:
         """Page after page. Raises SourceUnavailable where they do not end."""
@@ -141,8 +140,16 @@ def since(read: KommoRead, moment: datetime) -> KommoRead:
 
 def _versions(page: Page) -> list[tuple[str | None, int]]:
     """The key of each row and when it was changed."""
-    stamps = (msgspec.json.decode(record, type=_Stamped).updated_at for record in page.records)
-    return list(zip(page.keys, stamps, strict=True))
+    versions: list[tuple[str | None, int]] = []
+    for key, record in zip(page.keys, page.records, strict=True):
+        try:
+            stamp = msgspec.json.decode(record, type=_Stamped).updated_at
+        except (msgspec.DecodeError, RecursionError):
+            # Where it stands says enough of when a damaged record was changed.
+            text = scan.field(bytes(record), "updated_at") or ""
+            stamp = int(text) if text.isdigit() else versions[-1][1] if versions else 0
+        versions.append((key, stamp))
+    return versions
 
 
 def _without(page: Page, met: set[tuple[str | None, int]]) -> Page:
