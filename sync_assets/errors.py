@@ -4,6 +4,7 @@
     ├── RetryLater          the source or Postgres; the next run goes on where this one stopped
     │   ├── SourceUnavailable     5xx, timeouts, refused or reset connections, an answer that is not what the API sends
     │   ├── Throttled             told to wait longer than a run may
+    │   ├── OutOfTime             reading takes longer than one run may
     │   ├── AlreadyRunning        another sync holds the lease
     │   ├── FencedOff             another sync took the lease over
     │   └── DatabaseUnavailable   connection lost, locks, out of connections
@@ -21,6 +22,8 @@
     │   └── FuseBlown             too much would be deleted
     ├── CallVendor          the API broke its own contract
     │   ├── WrongShape
+    │   ├── AddressTooLong        the source refuses a URL of this length
+    │   ├── AnswerTooLarge        more bytes than one answer may have; fewer records at a time may fit
     │   ├── PageLoop
     │   ├── TooManyRecords
     │   └── NotFound              404 on an endpoint: never an empty list
@@ -68,6 +71,12 @@ class SourceUnavailable(RetryLater):
 
 class Throttled(RetryLater):
     """The source asks for a longer pause than one run may wait."""
+
+
+class OutOfTime(RetryLater):
+    """Reading takes longer than one run may."""
+
+    next_step = "nothing to do: the next run goes on from here; if that happens often, raise SYNC_MAX_MINUTES"
 
 
 class AlreadyRunning(RetryLater):
@@ -150,6 +159,20 @@ class CallVendor(SyncError):
 
 class WrongShape(CallVendor):
     """The answer does not have the documented shape."""
+
+
+class AddressTooLong(CallVendor):
+    """The source refuses a URL of this length (414)."""
+
+
+class AnswerTooLarge(CallVendor):
+    """The answer is larger than memory should bear; `size` bytes had come, which began with `head`."""
+
+    def __init__(self, what: str = "", *, head: bytes = b"", size: int = 0, seen: int = 0, **where: Any) -> None:
+        super().__init__(what, **where)
+        self.head = head
+        self.size = size
+        self.seen = seen
 
 
 class PageLoop(CallVendor):

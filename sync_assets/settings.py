@@ -41,6 +41,8 @@ class SyncSettings(BaseSettings):
     """Records per commit, at least; a commit holds whole pages."""
     sync_overlap_seconds: int = 300
     """How far before its watermark an incremental sync starts."""
+    sync_max_minutes: float = 180.0
+    """An entity that is read for longer ends its run; the next one goes on from there."""
     sync_max_wait_seconds: float = 120.0
     """A longer pause than this, asked for by a source, fails the entity instead of blocking the run."""
     sync_retries: int = 5

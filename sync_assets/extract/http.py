@@ -21,6 +21,7 @@ import httpx
 
 from sync_assets.entity import Params
 from sync_assets.errors import (
+    AnswerTooLarge,
     BadCredentials,
     CallVendor,
     RecordGone,
@@ -38,6 +39,9 @@ from sync_assets.extract.mask import Mask
 
 MAX_BODY = 256 * 1024 * 1024
 """Bytes of one answer after decompression; a 10,000-task answer of Worksection is below 40 MB."""
+
+HEAD = 64 * 1024
+"""Bytes kept of an answer that was larger."""
 
 BACKOFF = 0.5
 """Seconds before the first retry; doubled each time, with up to half as much again at random."""
@@ -163,11 +167,13 @@ class Door:
                 within(self._deadline),
                 self._client.stream(out.method, out.url, headers=out.headers, content=out.content) as response,
             ):
-                parts, size = [], 0
+                parts: list[bytes] = []
+                size = 0
                 for part in response.iter_bytes():
                     size += len(part)
                     if size > MAX_BODY:
-                        raise WrongShape(f"the answer is larger than {MAX_BODY >> 20} MB")
+                        what = f"the answer is larger than {MAX_BODY >> 20} MB"
+                        raise AnswerTooLarge(what, head=(parts or [part])[0][:HEAD], size=size, seen=seen)
                     parts.append(part)
                 self._watch_clock(response.headers)
                 return Answer(response.status_code, response.headers, b"".join(parts), seen)

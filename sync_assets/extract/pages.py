@@ -6,14 +6,14 @@ A page that the parser refuses is split by its tokens instead and marked suspect
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from sync_assets.entity import ById, Whole
-from sync_assets.errors import WrongShape
+from sync_assets.errors import AnswerTooLarge, WrongShape
 from sync_assets.extract import scan
 from sync_assets.extract.dialect import Answer
 
@@ -32,6 +32,13 @@ class Page:
     keys: list[str | None]
     suspect: bool = False
     after: Position | None = None
+    oversized: dict[str, AnswerTooLarge] = field(default_factory=dict)  # by key: of these the record is only its head
+
+    def joined(self, other: Page) -> Page:
+        """Both as one, as old as the older."""
+        records, keys = [*self.records, *other.records], [*self.keys, *other.keys]
+        suspect, oversized = self.suspect or other.suspect, self.oversized | other.oversized
+        return Page(self.name, self.read, min(self.seen, other.seen), records, keys, suspect, oversized=oversized)
 
     def without(self, index: int) -> Page:
         self.records = self.records[:index] + self.records[index + 1 :]

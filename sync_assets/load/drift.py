@@ -85,7 +85,7 @@ def defined(fields: Fields, part: str, named: Mapping[str, str]) -> tuple[Fields
             if named[name] != before[name]
         ]
         notes += [f"no longer defined, values kept: {name}" for name in sorted(lost - fields.gone)]
-    gone = {name for name in fields.gone | lost if name.removeprefix(path) not in named}
+    gone = (fields.gone | lost) - {path + name for name in named}
     return replace(fields, gone=gone, named=dict(named)), notes
 
 

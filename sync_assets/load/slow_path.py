@@ -105,7 +105,9 @@ def keep(
     kept: bool,
     key: str | None = None,
     field: str | None = None,
+    size: int | None = None,
 ) -> None:
+    """`size` is that of the whole record where `record` is only its beginning."""
     digest = hashlib.blake2b(record, digest_size=16).digest()
     cursor.execute(
         KEEP,
@@ -117,7 +119,7 @@ def keep(
             field,
             reason,
             kept,
-            len(record),
+            len(record) if size is None else size,
             psycopg2.Binary(record[:EVIDENCE_BYTES]),
             sync_id,
         ),

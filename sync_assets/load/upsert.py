@@ -20,6 +20,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from sync_assets import crash
 from sync_assets.entity import ById, Whole
+from sync_assets.errors import AnswerTooLarge
 from sync_assets.extract.pages import Page
 from sync_assets.load.target import Target
 
@@ -182,6 +183,7 @@ class Batch:
 
     rows: dict[str, Row] = field(default_factory=dict)
     keyless: list[bytes] = field(default_factory=list)
+    oversized: dict[str, AnswerTooLarge] = field(default_factory=dict)
     repeated: int = 0
     suspect: bool = False
 
@@ -195,8 +197,11 @@ def batch(pages: Iterable[Page], sparse: tuple[str, ...] = ()) -> Batch:
             if key is None:
                 found.keyless.append(bytes(record))
                 continue
-            held = found.rows.get(key)
-            if held is not None:
+            if key in page.oversized:
+                found.repeated += key in found.oversized
+                found.oversized[key] = page.oversized[key]
+                continue
+            if (held := found.rows.get(key)) is not None:
                 found.repeated += 1
                 if held.seen > page.seen:
                     continue
@@ -210,7 +215,6 @@ def changed(cursor: Cursor, target: Target, rows: dict[str, Row]) -> list[Row]:
     keys = sorted(rows)
     if not keys:
         return []
-    query: sql.Composed
     if len(target.entity.keys) == 1:
         column = target.entity.keys[0]
         query = sql.SQL(ONE_KEY).format(

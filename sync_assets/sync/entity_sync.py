@@ -21,12 +21,12 @@ from sync_assets.extract.pages import Page, Splitter
 from sync_assets.load import drift, nested, parents
 from sync_assets.load.database import BadValue
 from sync_assets.load.ledger import Ledger, State
-from sync_assets.load.slow_path import reject, write_slowly
+from sync_assets.load.slow_path import keep, reject, write_slowly
 from sync_assets.load.upsert import Batch, Counts, batch, changed, write
 from sync_assets.sync.connection import Connected
 from sync_assets.sync.departures import Departures
 from sync_assets.sync.named import names_to_ask_for
-from sync_assets.sync.pipeline import commit_behind
+from sync_assets.sync.pipeline import commit_behind, in_time
 from sync_assets.sync.plan import decide, surely_read
 from sync_assets.sync.request import Outcome, Progress, Request
 
@@ -169,8 +169,9 @@ class EntitySync:
     # Loading
 
     def _load(self, pages: Iterator[Page]) -> None:
-        records = self.connection.settings.sync_batch_size
-        commit_behind(pages, records=records, prepare=self._prepared, commit=self._commit)
+        settings = self.connection.settings
+        pages = in_time(pages, minutes=settings.sync_max_minutes)
+        commit_behind(pages, records=settings.sync_batch_size, prepare=self._prepared, commit=self._commit)
 
     def _prepared(self, pages: list[Page]) -> Batch:
         """A batch, with what its changed rows will need worked out.
@@ -212,9 +213,11 @@ class EntitySync:
         counts = (write_slowly if slow else write)(cursor, self.target, rows, log_id)
         for record in found.keyless:
             reject(cursor, self.target, record, log_id)
+        for key, e in found.oversized.items():
+            keep(cursor, self.target, e.head, log_id, key=key, reason=e.what, kept=False, size=e.size)
         counts.unchanged += len(found.rows) - len(rows)
         counts.repeated += found.repeated
-        counts.rejected += len(found.keyless)
+        counts.rejected += len(found.keyless) + len(found.oversized)
         self.ledger.end_commit(
             cursor,
             counts,

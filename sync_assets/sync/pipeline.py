@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from sync_assets.errors import RetryLater
+from sync_assets.errors import OutOfTime, RetryLater
 from sync_assets.extract.pages import Page
 
 T = TypeVar("T")
+
+
+def in_time(pages: Iterator[Page], *, minutes: float) -> Iterator[Page]:
+    """A source may grow faster than it is read: raises OutOfTime after so many minutes, between two pages."""
+    until = time.monotonic() + minutes * 60
+    for page in pages:
+        yield page
+        if time.monotonic() > until:
+            raise OutOfTime(f"not read to the end within {minutes:g} minutes; what was read is stored")
 
 
 def commit_behind(

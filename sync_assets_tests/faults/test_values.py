@@ -8,7 +8,7 @@ import pytest
 from psycopg2 import sql
 
 from sync_assets.entity import Whole
-from sync_assets.errors import WrongShape
+from sync_assets.errors import AnswerTooLarge
 from sync_assets.extract import http
 from sync_assets.load.database import Database
 from sync_assets.load.target import target
@@ -254,7 +254,7 @@ def test_v8_of_duplicate_ids_the_last_is_the_key(company: Company, victim: int, 
 def test_v8_a_giant_answer_stops_at_the_door(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "MAX_BODY", 2000)
     error = company.sync("full", only="cards")["cards"]
-    assert isinstance(error, WrongShape)
+    assert isinstance(error, AnswerTooLarge)
     assert "larger than" in str(error)
     monkeypatch.undo()
     assert_heals(company)

@@ -71,10 +71,10 @@ def test_p6_rows_around_a_crowded_millisecond(portal: tuple[Company, Sandbox], l
 def test_p6_neighbours_among_the_ids_of_one_millisecond(portal: tuple[Company, Sandbox]) -> None:
     company, sandbox = portal
     at = now()
-    for n in range(450):
+    for n in range(950):
         sandbox.world.hubspot.create("contacts", {"firstname": f"imported {n}"}, id=713_900_000_000 + n, at=at)
     done = in_step(company, kind="incremental")
-    assert (done.totals["created"], done.note) == (450, "")
+    assert (done.totals["created"], done.note) == (950, "")
 
 
 @pytest.mark.parametrize("cap", [200, 300, 1000])

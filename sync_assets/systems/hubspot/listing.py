@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -19,10 +19,11 @@ from typing import Any
 import msgspec
 
 from sync_assets.entity import Own
-from sync_assets.errors import PageLoop, SyncError
+from sync_assets.errors import AddressTooLong, AnswerTooLarge, PageLoop, SyncError
 from sync_assets.extract.fetch import Fetch, as_done
 from sync_assets.extract.pages import Page
 from sync_assets.systems.hubspot.answers import Found, Listed, told
+from sync_assets.systems.hubspot.batch import read_batch
 
 SIZE = 100
 URL_BYTES = 5_000
@@ -186,26 +187,26 @@ class _Listing:
     def _ask(self, segment: Segment, stop: threading.Event) -> tuple[Segment, Page, str | None]:
         after = segment.after if segment.after is not None else str(segment.start) if segment.start else None
         params: dict[str, str | int] = {"limit": SIZE, **self._read.params}
-        if self._read.named:
-            params["properties"] = "hs_object_id" if self._wide else ",".join(self._fetch.names)
         if after is not None:
             params["after"] = after
+        only_ids = params | {"properties": "hs_object_id"}
+        thin = self._wide
+        try:
+            names = {"properties": ",".join(self._fetch.names)} if self._read.named else {}
+            answer = self._fetch.ask(self._read.path, only_ids if thin else params | names, stop)
+        except (AnswerTooLarge, AddressTooLong) as e:
+            if thin or not self._read.named:
+                raise
+            thin = True
+            self._wide |= isinstance(e, AddressTooLong)
+            answer = self._fetch.ask(self._read.path, only_ids, stop)
         name = f"{self._read.path.rpartition('/')[2]} from {after or 'the first'}"
-        answer = self._fetch.ask(self._read.path, params, stop)
         page = self._fetch.splitter.page(name, self._read, answer)
         cursor = told(answer, Listed).after
-        if self._wide and page.keys:
-            page = read_batch(self._fetch, self._read, [k for k in page.keys if k is not None], stop, name=name)
+        if thin and page.keys:
+            keys = [key for key in page.keys if key is not None]
+            page = read_batch(self._fetch, self._read, self._read.path, keys, stop, name=name)
         return segment, page, cursor
-
-
-def read_batch(fetch: Fetch, read: ObjectList, keys: Sequence[str], stop: threading.Event, *, name: str) -> Page:
-    """Records by their ids with all properties, in the order of the ids; those that are gone meanwhile are left out."""
-    body = msgspec.json.encode({"inputs": [{"id": key} for key in keys], "properties": fetch.names})
-    page = fetch.splitter.page(name, read, fetch.ask(f"{read.path}/batch/read", {}, stop, body=body))
-    order = sorted(range(len(page.keys)), key=lambda i: int(page.keys[i] or 0))
-    page.records, page.keys = [page.records[i] for i in order], [page.keys[i] for i in order]
-    return page
 
 
 def _ids(page: Page) -> list[int]:

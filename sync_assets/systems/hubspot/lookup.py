@@ -11,14 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-import msgspec
-
 from sync_assets.entity import ById, OwnById, Params, Whole
 from sync_assets.errors import RecordGone, SyncError
 from sync_assets.extract.fetch import Fetch
 from sync_assets.extract.pages import Page
-
-AT_ONCE = 100
+from sync_assets.systems.hubspot.batch import AT_ONCE, read_batch
 
 
 @dataclass(frozen=True)
@@ -37,9 +34,8 @@ class ObjectsById(OwnById):
                 yield key, in_bin if key in binned else self._alone(fetch, key)
 
     def _batch(self, fetch: Fetch, keys: Sequence[str], params: Params) -> Page:
-        body = msgspec.json.encode({"inputs": [{"id": key} for key in keys], "properties": fetch.names})
-        answer = fetch.ask(f"{self.path}/batch/read", params, threading.Event(), body=body)
-        page = fetch.splitter.page(f"{self.path.rpartition('/')[2]} by id", Whole(self.path, shape=self.shape), answer)
+        read, name = Whole(self.path, shape=self.shape), f"{self.path.rpartition('/')[2]} by id"
+        page = read_batch(fetch, read, self.path, keys, threading.Event(), name=name, params=params)
         wanted = [i for i, key in enumerate(page.keys) if key in keys]
         page.records, page.keys = [page.records[i] for i in wanted], [page.keys[i] for i in wanted]
         return page
