@@ -29,8 +29,8 @@ from sync_assets.systems import SYSTEMS
 
 DAGSTER = Path(sys.executable).with_name("dagster")
 
-DEMO_RATES = {"kaiten": 60, "worksection": 10, "hubspot": 60}
-"""Requests per second in the demo: twelve, ten and three times what the vendors let through, or it would mostly wait.
+DEMO_RATES = {"kaiten": 60, "worksection": 10, "hubspot": 60, "kommo": 60}
+"""Requests per second in the demo: three to twelve times what the vendors let through, or it would mostly wait.
 HubSpot's searches and associations keep their own limits."""
 
 LIFE_SECONDS = 20.0

@@ -37,6 +37,7 @@ class Whole:
     shape: str = "list"
     omits: tuple[str, ...] = ()  # parts that this read lacks; the stored row keeps its own
     adds: tuple[str, ...] = ()  # parts that only this read shows; they are not kept
+    at: str | None = None  # the path of its records ("_embedded.leads"); None: where the dialect has them
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,8 @@ class Entity:
     named: Named | None = None
     bin: Whole | None = None  # lists deleted records as long as the source could restore them
     merged: str = ""  # SQL over a row: a text[] of the keys that were merged into it
+    deletions: str = ""  # a query of deletions that another entity tells of: key as text, and when
+    after: tuple[str, ...] = ()  # entities that are better synced first
     tells_totals: bool = False  # a read of it says how many records there are
     erasable: bool = False  # a record that is gone and not in the bin was erased for good: so is our copy
     codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # columns whose known values are few
@@ -169,7 +172,8 @@ class Entity:
 
     def optional_parents(self) -> tuple[str, ...]:
         """The entities that are better synced first: what leads to them resolves at once, and nobody looks by id."""
-        return tuple(dict.fromkeys(link.to for link in self.links if not link.order and link.to != self.name))
+        linked = (link.to for link in self.links if not link.order and link.to != self.name)
+        return tuple(dict.fromkeys([*linked, *self.after]))
 
 
 @dataclass(frozen=True)

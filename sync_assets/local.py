@@ -43,7 +43,9 @@ class SandboxProcess:
     @property
     def environment(self) -> dict[str, str]:
         """The variables that connect the product to it."""
-        kaiten, worksection, hubspot = (self.places[name] for name in ("kaiten", "worksection", "hubspot"))
+        kaiten, worksection, hubspot, kommo = (
+            self.places[name] for name in ("kaiten", "worksection", "hubspot", "kommo")
+        )
         return {
             "KAITEN_API_URL": kaiten["url"],
             "KAITEN_API_TOKEN": kaiten["token"],
@@ -53,6 +55,8 @@ class SandboxProcess:
             "HUBSPOT_API_URL": hubspot["url"],
             "HUBSPOT_ACCESS_TOKEN": hubspot["token"],
             "HUBSPOT_PHONE_REGION": "RU",
+            "KOMMO_BASE_URL": kommo["url"],
+            "KOMMO_ACCESS_TOKEN": kommo["token"],
         }
 
     def live(self, steps: int) -> None:

@@ -30,6 +30,7 @@ RENAMED = {
 }
 """Where the company's books and the product use different words for one thing."""
 
+KOMMO = ("KOMMO_BASE_URL", "KOMMO_ACCESS_TOKEN", "KOMMO_RATE")
 HUBSPOT = ("HUBSPOT_API_URL", "HUBSPOT_ACCESS_TOKEN", "HUBSPOT_PHONE_REGION", "HUBSPOT_RATE")
 """The variables of its account, for tests that leave it out."""
 
@@ -70,6 +71,9 @@ def environment(sandbox: Sandbox, database_url: str, **more: str) -> dict[str, s
         "HUBSPOT_ACCESS_TOKEN": sandbox.hubspot_token,
         "HUBSPOT_PHONE_REGION": "RU",
         "HUBSPOT_RATE": "0",
+        "KOMMO_BASE_URL": sandbox.url("kommo"),
+        "KOMMO_ACCESS_TOKEN": sandbox.world.systems["kommo"].credentials()["token"],
+        "KOMMO_RATE": "0",
         **more,
     }
 
@@ -200,7 +204,7 @@ class Company:
             return {_key(r, self.entity(entity, account).keys, IDS.get(entity, _number)): r for r in records}
         records = world.truth(system, entity)
         renamed = [{names.get(name, name): value for name, value in r.items()} for r in records]
-        spell = (lambda v: v) if system == "kaiten" else str
+        spell = str if system == "worksection" else (lambda v: v)
         return {_key(r, self.entity(entity, account).keys, spell): r for r in renamed}
 
     def assert_ledger_adds_up(self) -> None:

@@ -22,7 +22,7 @@ from sync_assets_tests.databases import Databases  # noqa: E402
 from sync_assets_tests.mirror import Mirror  # noqa: E402
 from sync_assets_tests.postgres.temporary import temporary_postgres  # noqa: E402
 
-UNLIMITED = {"kaiten": 0.0, "worksection": 0.0, "hubspot": 0.0, "hubspot.search": 0.0, "hubspot.associations": 0.0}
+UNLIMITED = dict.fromkeys(("kaiten", "worksection", "hubspot", "hubspot.search", "hubspot.associations", "kommo"), 0.0)
 IMPATIENT = {
     "SYNC_RETRIES": "3",
     "SYNC_REQUEST_SECONDS": "5",

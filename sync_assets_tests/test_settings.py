@@ -25,6 +25,7 @@ def test_an_empty_environment_connects_nothing_and_says_what_to_set() -> None:
         "Kaiten is left out: KAITEN_API_URL and KAITEN_API_TOKEN not set",
         "Worksection is left out: WORKSECTION_DOMAIN and WORKSECTION_HASH not set",
         "HubSpot is left out: HUBSPOT_ACCESS_TOKEN not set",
+        "Kommo is left out: KOMMO_BASE_URL and KOMMO_ACCESS_TOKEN not set",
     ]
 
 

@@ -46,6 +46,9 @@ class Api(Protocol):
     at: str
     """The field of the answer that holds the records; "" where the answer is the list itself."""
 
+    empty: bytes | None = None
+    """What an answer 204 without a body stands for; None where it is no answer."""
+
     def outgoing(self, path: str, params: Params) -> Outgoing: ...
 
     def bucket(self, path: str) -> str: ...

@@ -116,6 +116,8 @@ class Door:
                 if by_key and self.api.gone(answer):
                     raise RecordGone(self.api.gone(self._masked(answer)) or "")
                 self._check(answer)
+                if answer.status == 204 and self.api.empty is not None:
+                    answer = replace(answer, body=self.api.empty)
                 _must_be_json(answer)
                 self._heed(bucket, answer)
                 return answer

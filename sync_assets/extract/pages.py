@@ -85,53 +85,43 @@ class Splitter:
             return text if text is None else canonical(text)
 
         self._key: KeyReader = key
-        rows: Any = list[msgspec.Raw]
-        self._type = msgspec.defstruct("Envelope", [(at, rows)]) if at else rows
 
     def page(self, name: str, read: Whole | ById, answer: Answer, carry: bytes = b"") -> Page:
         """Raises WrongShape where the list of records is not where the API has it."""
         try:
-            records, suspect = self._one(answer.body, read) if isinstance(read, ById) else self._many(answer.body)
+            records, suspect = self._split(answer.body, read)
         except WrongShape as e:
             raise e.at(page=name) from None
         if carry:
             records = [_carried(r, carry) for r in records]
         return Page(name, read, answer.seen, records, [self._key(r) for r in records], suspect)
 
-    def _many(self, body: bytes) -> tuple[list[bytes | msgspec.Raw], bool]:
+    def _split(self, body: bytes, read: Whole | ById) -> tuple[list[bytes | msgspec.Raw], bool]:
+        at, single = self._at if read.at is None else read.at, isinstance(read, ById)
+        place = f"${'.' + at if at else ''}"
         try:
-            found: Any = msgspec.json.decode(body, type=self._type)
-            return list(getattr(found, self._at) if self._at else found), False
+            found: Any = msgspec.json.decode(body, type=_envelope(at, single))
+            for name in at.split(".") if at else ():
+                found = getattr(found, name)
+            return [found] if single else list(found), False
         except msgspec.ValidationError as e:
-            raise WrongShape(f"the list of records at {_place(self._at)} is not there: {e}") from None
+            raise WrongShape(f"no record{'' if single else 's'} at {place}: {e}") from None
         except MALFORMED:
-            return _scanned(body, self._at, single=False)
-
-    def _one(self, body: bytes, read: ById) -> tuple[list[bytes | msgspec.Raw], bool]:
-        at = self._at if read.at is None else read.at
-        try:
-            found: Any = msgspec.json.decode(body, type=_envelope(at))
-            return [getattr(found, at) if at else found], False
-        except msgspec.ValidationError as e:
-            raise WrongShape(f"the record at {_place(at)} is not there: {e}") from None
-        except MALFORMED:
-            return _scanned(body, at, single=True)
+            try:
+                *above, name = at.split(".")
+                for part in above:
+                    (body,) = scan.elements(body, part, single=True)
+                return list(scan.elements(body, name, single=single)), True
+            except ValueError as e:
+                raise WrongShape(f"the answer is not JSON with records at {place}: {e}") from None
 
 
 @lru_cache
-def _envelope(at: str) -> Any:
-    return msgspec.defstruct("Envelope", [(at, msgspec.Raw)]) if at else msgspec.Raw
-
-
-def _place(at: str) -> str:
-    return f"${'.' + at if at else ''}"
-
-
-def _scanned(body: bytes, at: str, *, single: bool) -> tuple[list[bytes | msgspec.Raw], bool]:
-    try:
-        return list(scan.elements(body, at, single=single)), True
-    except ValueError as e:
-        raise WrongShape(f"the answer is not JSON with records at {_place(at)}: {e}") from None
+def _envelope(at: str, single: bool) -> Any:
+    kind: Any = msgspec.Raw if single else list[msgspec.Raw]
+    for name in reversed(at.split(".") if at else ()):
+        kind = msgspec.defstruct("Envelope", [(name, kind)])
+    return kind
 
 
 def _carried(record: bytes | msgspec.Raw, carry: bytes) -> bytes:

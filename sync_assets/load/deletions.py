@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from psycopg2 import sql
@@ -40,15 +41,17 @@ select {key} from {table} t
 BURY = """
 with gone as (
   delete from {table} t
-   using unnest(%(keys)s::text[], %(evidence)s::text[], %(states)s::text[], %(into)s::text[])
-         g(key, evidence, state, into_key)
+   using unnest(%(keys)s::text[], %(evidence)s::text[], %(states)s::text[], %(into)s::text[], %(at)s::timestamptz[])
+         g(key, evidence, state, into_key, at)
    where {same_key} returning t.raw_json, t.first_seen_at, g.*
 )
-insert into sync.tombstones (account, entity, key, raw_json, evidence, state, merged_into, first_seen_at, sync_id)
-select %(account)s, %(entity)s, key, raw_json, evidence, state, into_key, first_seen_at, %(sync_id)s from gone
+insert into sync.tombstones
+       (account, entity, key, raw_json, evidence, state, merged_into, deleted_at, first_seen_at, sync_id)
+select %(account)s, %(entity)s, key, raw_json, evidence, state, into_key, coalesce(at, now()), first_seen_at,
+       %(sync_id)s from gone
 on conflict (account, entity, key) do update
   set raw_json = excluded.raw_json, evidence = excluded.evidence, state = excluded.state,
-      merged_into = excluded.merged_into, deleted_at = now(), sync_id = excluded.sync_id
+      merged_into = excluded.merged_into, deleted_at = excluded.deleted_at, sync_id = excluded.sync_id
 returning state
 """
 
@@ -78,6 +81,12 @@ LIVING = """
 select {key} from {table} t join unnest(%(keys)s::text[]) k(key) on {same_key} where t.seen < %(seen)s
 """
 
+# Never older than what is held: a record that changed after it was deleted was restored.
+TOLD = """
+select {key}, max(told.at) from ({deletions}) told(key, at) join {table} t on {same_key}
+ where told.at >= coalesce(t.source_changed_at, '-infinity') group by 1
+"""
+
 OUT_OF_THE_BIN = """
 select key from sync.tombstones where account = %(account)s and entity = %(entity)s
    and state = 'binned' and deleted_at > now() - interval '{days} days' and key <> all(%(keys)s) order by key
@@ -94,6 +103,7 @@ class Departed:
     evidence: str
     state: Literal["gone", "binned", "merged", "erased"] = "gone"
     into: str | None = None
+    at: datetime | None = None  # as the source tells it; None: when we noticed
 
 
 @dataclass(frozen=True)
@@ -159,6 +169,7 @@ def bury(cursor: Cursor, target: Target, departed: Mapping[str, Departed], sync_
         "evidence": [d.evidence for d in departed.values()],
         "states": [d.state for d in departed.values()],
         "into": [d.into for d in departed.values()],
+        "at": [d.at for d in departed.values()],
         "sync_id": sync_id,
     }
     cursor.execute(
@@ -194,6 +205,19 @@ def still_living(cursor: Cursor, target: Target, keys: Sequence[str], *, seen: i
     )
     cursor.execute(statement, {"keys": list(keys), "seen": seen})
     return [key for (key,) in cursor.fetchall()]
+
+
+def told(cursor: Cursor, target: Target) -> dict[str, datetime]:
+    """Records that are held though another entity tells of their deletion, and when that was."""
+    cursor.execute(sql.SQL("set local search_path = {}").format(sql.Identifier(target.schema)))
+    statement = sql.SQL(TOLD).format(
+        key=target.key_text("t"),
+        deletions=sql.SQL(target.entity.deletions),
+        table=target.table,
+        same_key=target.same_key("t", target.parts("told.key")),
+    )
+    cursor.execute(statement)
+    return dict(cursor.fetchall())
 
 
 def out_of_the_bin(cursor: Cursor, target: Target, binned: Sequence[str]) -> list[str]:

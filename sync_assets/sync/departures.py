@@ -7,6 +7,8 @@ before the record itself was asked for, where the API has such a read, and never
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -36,10 +38,15 @@ class Departures:
     def find(self, *, complete: bool) -> None:
         """Buries what left the source. Raises FuseBlown where that would be implausibly much."""
         self._bury(self._superseded())
+        told = self._told()
         if complete and self._same_rights():
             self._unseen()
         if self._entity.bin:
-            self._binned()
+            self._binned(told)
+        if told:
+            self._check_fuse(len(told))
+            looked = self._look(list(told))
+            self._bury({key: replace(d, at=told[key]) for key, d in looked.items()})
 
     def by_key(self, keys: Sequence[str]) -> None:
         """Asks for records by key: loads those that are there, buries those that are not."""
@@ -58,6 +65,16 @@ class Departures:
 
         merged = self._database.transaction(work) if self._entity.merged else {}
         return {key: _merged(into, "the surviving record says so") for key, into in merged.items()}
+
+    def _told(self) -> dict[str, datetime]:
+        if not self._entity.deletions:
+            return {}
+        return self._database.transaction(partial(deletions.told, target=self._target))
+
+    def _check_fuse(self, missing: int) -> None:
+        rows = self._sync.rows()
+        fuse = deletions.Fuse(self._sync.connection.settings.sync_fuse_percent, self._sync.request.allow_deletions)
+        fuse.check(missing=missing, rows=rows, seen=rows)
 
     def _same_rights(self) -> bool:
         before, now = self._sync.state.rights, self._sync.connection.rights
@@ -101,7 +118,7 @@ class Departures:
             partial(deletions.bereft, target=self._target, parent=parent, link=link, keys=keys)
         )
 
-    def _binned(self) -> None:
+    def _binned(self, told: dict[str, datetime]) -> None:
         assert self._entity.bin is not None  # noqa: S101  asked by the caller
         listed: list[str] = []
         living: list[str] = []
@@ -111,11 +128,11 @@ class Departures:
             living += self._database.transaction(
                 partial(deletions.still_living, target=self._target, keys=keys, seen=page.seen)
             )
-        rows = self._sync.rows()
-        fuse = deletions.Fuse(self._sync.connection.settings.sync_fuse_percent, self._sync.request.allow_deletions)
-        fuse.check(missing=len(living), rows=rows, seen=rows)
+        self._check_fuse(len(living))
         left = self._database.transaction(partial(deletions.out_of_the_bin, target=self._target, binned=listed))
-        self._bury(self._look([*living, *left]))
+        found = {key: replace(d, at=told.pop(key, None)) for key, d in self._look([*living, *left]).items()}
+        in_bin = {key for key in living if key in found and found[key].state != "merged"}
+        self._bury(found | {key: replace(found[key], state="binned") for key in in_bin})
 
     def _look(self, keys: Sequence[str]) -> dict[str, Departed]:
         """Asks for records by key and loads those that answer. Answers how the others left."""

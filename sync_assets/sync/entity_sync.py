@@ -87,7 +87,7 @@ class EntitySync:
             for read in self.entity.reads:
                 if isinstance(read, Inside):
                     self._derive(read)
-            if self._complete or self.entity.bin or self.entity.merged:
+            if self._complete or self.entity.bin or self.entity.merged or self.entity.deletions:
                 self._departures.find(complete=self._complete)
         self._link()
 

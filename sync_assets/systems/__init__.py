@@ -2,6 +2,7 @@
 
 from sync_assets.systems.hubspot import HUBSPOT
 from sync_assets.systems.kaiten import KAITEN
+from sync_assets.systems.kommo import KOMMO
 from sync_assets.systems.worksection import WORKSECTION
 
-SYSTEMS = (KAITEN, WORKSECTION, HUBSPOT)
+SYSTEMS = (KAITEN, WORKSECTION, HUBSPOT, KOMMO)

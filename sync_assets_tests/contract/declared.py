@@ -14,6 +14,8 @@ ENVIRONMENT = {
     "WORKSECTION_DOMAIN": "example.worksection.com",
     "WORKSECTION_HASH": "no-key",
     "HUBSPOT_ACCESS_TOKEN": "no-token",
+    "KOMMO_BASE_URL": "https://example.kommo.com",
+    "KOMMO_ACCESS_TOKEN": "no-token",
 }
 ACCOUNTS: list[Account] = connected_accounts(SYSTEMS, ENVIRONMENT)[0]
 NAMES = [a.name for a in ACCOUNTS]

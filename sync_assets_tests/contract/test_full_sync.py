@@ -61,6 +61,11 @@ def test_an_incremental_sync_changes_what_changed(company: Company, account: str
         hubspot.update("contacts", next(iter(hubspot.shelf("contacts").living)), {"firstname": "Another"})
         changed = company.synced("incremental", account)["contacts"].totals
         assert changed["fetched"] < 20
+    elif account == "kommo":
+        kommo = company.sandbox.world.kommo
+        kommo.update("leads", min(kommo.living["leads"]), name="Another")
+        changed = company.synced("incremental", account)["leads"].totals
+        assert changed["fetched"] < 20
     else:
         task = next(iter(company.sandbox.world.worksection.tasks))
         company.sandbox.world.worksection.rename_task(task, "Another name")

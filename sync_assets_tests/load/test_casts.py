@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.provisional import urls
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
-KINDS = ("text", "whole", "key", "amount", "flag", "day", "moment", "local_moment", "instant", "amount2")
+KINDS = ("text", "whole", "key", "amount", "flag", "day", "moment", "local_moment", "instant", "amount2", "epoch")
 ALL = "select " + ", ".join(f"sync.to_{kind}(%(value)s)" for kind in KINDS)
 
 CASES: list[tuple[str, str | None, Any]] = [
@@ -112,6 +112,13 @@ CASES: list[tuple[str, str | None, Any]] = [
     ("instant", "1622505600.5", None),
     ("instant", "02.03.2025", None),
     ("instant", "", None),
+    ("epoch", "0", datetime(1970, 1, 1, tzinfo=UTC)),
+    ("epoch", "-1", datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)),
+    ("epoch", "1763700000", datetime(2025, 11, 21, 4, 40, tzinfo=UTC)),
+    ("epoch", "1763700000000", None),
+    ("epoch", "1763700000.5", None),
+    ("epoch", "2026-11-21", None),
+    ("epoch", "", None),
     ("amount2", "1.0E7", Decimal("1E7")),
     ("amount2", "1e400000", None),
     ("amount2", "1e-9", Decimal("1E-9")),

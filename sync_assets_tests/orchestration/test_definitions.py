@@ -23,8 +23,9 @@ EMEA = {
 WORKSECTION = {"WORKSECTION_DOMAIN": "example.worksection.com", "WORKSECTION_HASH": "worksection-canary-012345"}
 DATABASE = {"DATABASE_URL": "postgresql://postgres:password-canary-0123456789@db.example.com:5432/postgres"}
 HUBSPOT = {"HUBSPOT_ACCESS_TOKEN": "hubspot-canary-0123456789"}
+KOMMO = {"KOMMO_BASE_URL": "https://example.kommo.com", "KOMMO_ACCESS_TOKEN": "kommo-canary-0123456789"}
 BOTH = {**KAITEN, **WORKSECTION}
-ALL = {**BOTH, **HUBSPOT}
+ALL = {**BOTH, **HUBSPOT, **KOMMO}
 
 EDGES = {
     "kaiten/spaces": set(),
@@ -55,6 +56,16 @@ EDGES = {
     "hubspot/contact_associations": {"hubspot/contacts"},
     "hubspot/deal_associations": {"hubspot/deals"},
     "hubspot/call_associations": {"hubspot/calls"},
+    "kommo/users": set(),
+    "kommo/pipelines": set(),
+    "kommo/statuses": {"kommo/pipelines"},
+    "kommo/loss_reasons": set(),
+    "kommo/custom_fields": set(),
+    "kommo/leads": set(),
+    "kommo/contacts": set(),
+    "kommo/companies": set(),
+    "kommo/tasks": set(),
+    "kommo/events": set(),
     "hubspot/call_contacts": {"hubspot/calls", "hubspot/contacts", "hubspot/call_associations"},
     "sync/report": set(),
 }
@@ -137,7 +148,9 @@ def test_every_asset_has_every_check_and_each_check_says_what_it_is() -> None:
 
 def test_jobs_and_schedules_have_the_promised_names_and_schedules_are_off() -> None:
     definitions = build_definitions(ALL)
-    per_account = {f"{a}_{kind}_sync" for a in ("kaiten", "worksection", "hubspot") for kind in ("full", "incremental")}
+    per_account = {
+        f"{a}_{kind}_sync" for a in ("kaiten", "worksection", "hubspot", "kommo") for kind in ("full", "incremental")
+    }
     assert job_names(definitions) == {"full_sync", "incremental_sync", "integrity_checks", *per_account}
     schedules = {s.name: s for s in definitions.schedules or [] if isinstance(s, dg.ScheduleDefinition)}
     assert {name: (s.job_name, s.cron_schedule) for name, s in schedules.items()} == {
@@ -147,6 +160,8 @@ def test_jobs_and_schedules_have_the_promised_names_and_schedules_are_off() -> N
         "worksection_full_weekly": ("worksection_full_sync", "7 3 * * 0"),
         "hubspot_incremental_every_6_hours": ("hubspot_incremental_sync", "14 */6 * * *"),
         "hubspot_full_weekly": ("hubspot_full_sync", "14 3 * * 0"),
+        "kommo_incremental_every_6_hours": ("kommo_incremental_sync", "21 */6 * * *"),
+        "kommo_full_weekly": ("kommo_full_sync", "21 3 * * 0"),
     }
     assert {s.default_status for s in schedules.values()} == {dg.DefaultScheduleStatus.STOPPED}
 
@@ -188,6 +203,7 @@ def test_an_environment_without_accounts_loads_and_says_why(caplog: pytest.LogCa
         "Kaiten is left out: KAITEN_API_URL and KAITEN_API_TOKEN not set",
         "Worksection is left out: WORKSECTION_DOMAIN and WORKSECTION_HASH not set",
         "HubSpot is left out: HUBSPOT_ACCESS_TOKEN not set",
+        "Kommo is left out: KOMMO_BASE_URL and KOMMO_ACCESS_TOKEN not set",
     ]
 
 

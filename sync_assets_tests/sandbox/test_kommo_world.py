@@ -1,6 +1,5 @@
 """The company behind Kommo: what its people's edits do to records, stamps, the journal and the truth."""
 
-
 import pytest
 
 from sync_assets.sandbox.dialect import RefusedError, Request

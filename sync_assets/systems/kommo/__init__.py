@@ -1,0 +1,17 @@
+"""Kommo (amoCRM): leads, people, tasks and what happened to them; https://developers.kommo.com."""
+
+from sync_assets.account import System
+from sync_assets.entity import Bucket
+from sync_assets.systems.kommo.api import KommoApi, KommoSettings
+from sync_assets.systems.kommo.entities import ENTITIES
+
+KOMMO = System(
+    "kommo",
+    title="Kommo",
+    settings=KommoSettings,
+    api=KommoApi,
+    entities=lambda _: ENTITIES,
+    buckets=(Bucket("api", rate=5),),  # of the vendor's 7: who breaks that again and again is locked out
+    preflight=("/account", {}),
+    docs="https://developers.kommo.com",
+)

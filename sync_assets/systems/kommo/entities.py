@@ -1,0 +1,126 @@
+"""Kommo's entities. Records that move are read in the order of their changes; what happened is in events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sync_assets.entity import ById, Changes, Entity, Inside, Link, Whole
+from sync_assets.extract.fetch import Fetch
+from sync_assets.extract.pages import Page
+from sync_assets.systems.kommo.reads import ByTime, ByWindows, KommoRead, Pages, since
+
+DOCS = "https://developers.kommo.com/reference"
+WITH = {
+    "leads": "contacts,catalog_elements,loss_reason,is_price_modified_by_robot,source_id",
+    "contacts": "leads,customers,catalog_elements",
+    "companies": "leads,contacts,customers,catalog_elements",
+    "users": "role,group,uuid,amojo_id,user_rank,phone_number",
+}
+SINGULAR = {"leads": "lead", "contacts": "contact", "companies": "company", "tasks": "task"}
+DELETED = """
+select entity_id::text, source_changed_at from events where type = '{singular}_deleted'
+union all
+select other #>> '{{}}', source_changed_at
+  from events cross join lateral jsonb_path_query(raw_json, '$.value_before[*].entity.id') other
+ where type = 'entity_merged' and entity_type = '{singular}'"""
+RECENTLY = 600.0
+"""Seconds before its watermark that an incremental read begins: rows show up late in their lists."""
+
+
+def changes(read: KommoRead) -> Changes:
+    return lambda _ask, moment, _now: [since(read, moment)]
+
+
+def moving(name: str, read: Callable[..., KommoRead], *, links: tuple[Link, ...], doc: str, **more: Any) -> Entity:
+    params = {"with": WITH[name]} if name in WITH else {}
+    everything = read(f"/{name}", params=params, at=f"_embedded.{name}", shape="record")
+    return Entity(
+        name,
+        read=everything,
+        one=ById(f"/{name}/{{key}}", params=params, at="", shape="record"),
+        changes=changes(everything),
+        overlap=RECENTLY,
+        links=links,
+        deletions=DELETED.format(singular=SINGULAR[name]),
+        after=("events",),
+        doc=doc,
+        url=f"{DOCS}/{name}-list",
+        hints=(f"add_{name}", f"update_{name}", f"delete_{name}"),
+        **more,
+    )
+
+
+@dataclass(frozen=True)
+class CustomFields(Pages):
+    """The definitions of some kinds of records, one list each; their path is the kind."""
+
+    kinds: tuple[str, ...] = ()
+
+    def pages(self, fetch: Fetch, start: dict[str, Any]) -> Iterator[Page]:
+        for kind in self.kinds:
+            yield from Pages(f"/{kind}/custom_fields", at=self.at).pages(fetch, {})
+
+
+RESPONSIBLE = Link("responsible_user_id", "users", none=("0",), order=False)
+EVENTS = Pages("/events", at="_embedded.events", shape="record", filter="filter[created_at][from]")
+
+ENTITIES = (
+    Entity(
+        "users",
+        read=Pages("/users", params={"with": WITH["users"]}, at="_embedded.users"),
+        doc="People of the account; only an administrator's token sees them.",
+        url=f"{DOCS}/users-list",
+    ),
+    Entity(
+        "pipelines",
+        read=Whole("/leads/pipelines", at="_embedded.pipelines"),
+        doc="Pipelines of leads.",
+        url=f"{DOCS}/pipelines-list",
+    ),
+    Entity(
+        "statuses",
+        key=("pipeline_id", "id"),
+        read=Inside("pipelines", ("$._embedded.statuses[*]",)),
+        links=(Link("pipeline_id", "pipelines"),),
+        doc="Stages of the pipelines. 142 (won) and 143 (lost) have the same id in each.",
+        url=f"{DOCS}/statuses-list",
+    ),
+    Entity(
+        "loss_reasons",
+        read=Pages("/leads/loss_reasons", at="_embedded.loss_reasons"),
+        doc="Why leads are lost.",
+        url=f"{DOCS}/loss-reasons",
+    ),
+    Entity(
+        "custom_fields",
+        read=CustomFields("/custom_fields", at="_embedded.custom_fields", kinds=("leads", "contacts", "companies")),
+        doc="Definitions of the custom fields of leads, contacts and companies.",
+        url=f"{DOCS}/custom-fields-list",
+    ),
+    moving(
+        "leads",
+        ByTime,
+        bin=Pages("/leads", params={"with": "only_deleted"}, at="_embedded.leads", shape="deleted"),
+        links=(
+            RESPONSIBLE,
+            Link("pipeline_id", "pipelines", order=False),
+            Link(("pipeline_id", "status_id"), "statuses", order=False),
+            Link("loss_reason_id", "loss_reasons", none=("0",), order=False),
+        ),
+        doc="Leads with their contacts, company and tags.",
+    ),
+    moving("contacts", ByTime, links=(RESPONSIBLE,), doc="Contacts with their leads, company and tags."),
+    moving("companies", ByTime, links=(RESPONSIBLE,), doc="Companies with their leads, contacts and tags."),
+    moving("tasks", ByWindows, links=(RESPONSIBLE,), doc="Tasks, done and open."),
+    Entity(
+        "events",
+        read=EVENTS,
+        one=ById("/events/{key}", at="", shape="record"),
+        changes=changes(EVENTS),
+        overlap=RECENTLY,
+        doc="What happened, with the values before and after; the source of hard deletions.",
+        url=f"{DOCS}/events-list",
+    ),
+)
