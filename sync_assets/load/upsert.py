@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from struct import Struct
-from typing import Any
 
 import msgspec
 from psycopg2 import sql
@@ -22,10 +21,10 @@ from sync_assets import crash
 from sync_assets.entity import ById, Whole
 from sync_assets.errors import AnswerTooLarge
 from sync_assets.extract.pages import Page
+from sync_assets.load.sparse import nulls_of
 from sync_assets.load.target import Target
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_values = msgspec.json.Decoder(dict[str, str | None]).decode
 
 # Documents lie in the row itself where they fit its page, and uncompressed beside it where they do not.
 STAGE = """
@@ -150,14 +149,10 @@ class Row:
         """What is stored: the record as it came, without the nulls of its sparse parts."""
         if not self.sparse or self._parts is None:
             return bytes(self.record)
-        parts: dict[str, Any] = dict(self._parts)
+        parts = dict(self._parts)
         for name in self.sparse:
             if name in parts:
-                try:
-                    values = _values(parts[name])
-                except (msgspec.DecodeError, RecursionError):
-                    continue  # not text and nulls alone: as it came
-                parts[name] = {field: value for field, value in values.items() if value is not None}
+                parts[name] = msgspec.Raw(nulls_of(self.read.path, name).left_out(parts[name]))
         return msgspec.json.encode(parts)
 
     @property
