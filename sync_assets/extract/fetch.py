@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import quote
 
 from sync_assets.entity import ById, Each, OffsetPages, Own, OwnById, Params, Requested, Whole
@@ -215,23 +215,29 @@ class Listing:
         return self._splitter.page(f"{self._name}, offset {at}", self._read, answer, self._carry)
 
 
-def as_done(jobs: deque[Callable[[threading.Event], T]]) -> Generator[T, None, None]:
-    """Runs jobs in threads at once and yields each result as it comes; the caller may add jobs between two of them.
+class AsDone(Generic[T]):
+    """Jobs in threads, each result as it comes. A job leaves when it is added, however busy the consumer is.
 
-    Closing the iterator tells the jobs under way to stop.
+    Closing it tells the jobs under way to stop.
     """
-    stop = threading.Event()
-    pool = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="fetch")
-    pending: set[Future[T]] = set()
-    try:
-        while jobs or pending:
-            pending |= {pool.submit(jobs.popleft(), stop) for _ in range(len(jobs))}
-            done = next(iter(wait(pending, return_when=FIRST_COMPLETED).done))
-            pending.discard(done)
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._pool = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="fetch")
+        self._pending: set[Future[T]] = set()
+
+    def add(self, job: Callable[[threading.Event], T]) -> None:
+        self._pending.add(self._pool.submit(job, self._stop))
+
+    def __iter__(self) -> Iterator[T]:
+        while self._pending:
+            done = next(iter(wait(self._pending, return_when=FIRST_COMPLETED).done))
+            self._pending.discard(done)
             yield done.result()
-    finally:
-        stop.set()
-        pool.shutdown(wait=False, cancel_futures=True)
+
+    def close(self) -> None:
+        self._stop.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 def in_order(jobs: Iterable[Callable[[threading.Event], T]], depth: Callable[[int], int]) -> Generator[T, None, None]:

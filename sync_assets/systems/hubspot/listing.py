@@ -8,10 +8,9 @@ first cursor goes on alone to the end.
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -20,7 +19,7 @@ import msgspec
 
 from sync_assets.entity import Own
 from sync_assets.errors import AddressTooLong, AnswerTooLarge, PageLoop, SyncError
-from sync_assets.extract.fetch import Fetch, as_done
+from sync_assets.extract.fetch import AsDone, Fetch
 from sync_assets.extract.pages import Page
 from sync_assets.systems.hubspot.answers import Found, Listed, told
 from sync_assets.systems.hubspot.batch import read_batch
@@ -69,11 +68,13 @@ class _Listing:
         self._segments = segments or [Segment()]
         self._given: set[tuple[int, str]] = set()
         self._wide = read.named and len(",".join(fetch.names)) > URL_BYTES
-        self._jobs: deque[Callable[[threading.Event], tuple[Segment, Page, str | None]]] = deque()
+        self._requests: AsDone[tuple[Segment, Page, str | None]] = AsDone()
 
     def pages(self) -> Iterator[Page]:
-        self._jobs.extend(partial(self._ask, s) for s in self._segments if not s.done)
-        with closing(as_done(self._jobs)) as answers:
+        with closing(self._requests) as answers:
+            for segment in self._segments:
+                if not segment.done:
+                    self._requests.add(partial(self._ask, segment))
             for segment, page, after in answers:
                 if segment not in self._segments or segment.done:
                     continue  # given up while its request was under way
@@ -104,13 +105,13 @@ class _Listing:
             if after is not None:
                 self._split(ids, after)
         if not segment.done:
-            self._jobs.append(partial(self._ask, segment))
+            self._requests.add(partial(self._ask, segment))
         page.after = self._position()
         return page
 
     def _position(self) -> dict[str, Any] | None:
         """None at the end of the list."""
-        return None if all(s.done for s in self._segments) else {"segments": [asdict(s) for s in self._segments]}
+        return None if all(s.done for s in self._segments) else {"segments": [dict(vars(s)) for s in self._segments]}
 
     def _following(self, segment: Segment) -> Segment | None:
         later = self._segments[self._segments.index(segment) + 1 :]
@@ -122,7 +123,7 @@ class _Listing:
         if first.done:
             self._segments = [Segment()]
             self._given.clear()
-            self._jobs.append(partial(self._ask, self._segments[0]))
+            self._requests.add(partial(self._ask, self._segments[0]))
         else:
             self._segments = [first]
         self._fetch.remark(ONE_CURSOR)
@@ -136,7 +137,7 @@ class _Listing:
         for start in self._boundaries(int(after)):
             segment = Segment(start)
             self._segments.append(segment)
-            self._jobs.append(partial(self._ask, segment))
+            self._requests.add(partial(self._ask, segment))
 
     def _boundaries(self, beyond: int) -> list[int]:
         """Ids that part the records into equal shares: from the rows that are here, else from the search."""
