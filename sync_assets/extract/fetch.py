@@ -50,6 +50,8 @@ class Fetch:
     """The fields that must be asked for by name."""
     remark: Callable[[str], None] = lambda _: None
     """Says something to whoever looks at this sync."""
+    withheld: list[str] = field(default_factory=list)
+    """What the token may not read of an entity whose other parts are read: nothing follows from not seeing it."""
     claims: list[tuple[int, int]] = field(default_factory=list)
     """For each list that told its own total: that total, and the records that it showed."""
 

@@ -55,6 +55,7 @@ class EntitySync:
         self._began: datetime | None = None
         self._names: tuple[str, ...] | None = None
         self._claims: list[tuple[int, int]] = []
+        self._withheld: list[str] = []
         self._departures = Departures(self, lambda pages: self._commit(pages, batch(pages, entity.sparse)))
 
     @property
@@ -84,11 +85,13 @@ class EntitySync:
             if resume:
                 self.outcome.remark("went on with an unfinished sweep")
             self._load(self.fetch().pages(plan.reads, since=plan.since, resume=resume))
+            for what in self._withheld:
+                self.outcome.remark(f"not read, and nothing of it deleted: {what}")
             for read in self.entity.reads:
                 if isinstance(read, Inside):
                     self._derive(read)
             if self._complete or self.entity.bin or self.entity.merged or self.entity.deletions:
-                self._departures.find(complete=self._complete)
+                self._departures.find(complete=self._complete and not self._withheld)
         self._link()
 
     def close(self) -> Outcome:
@@ -138,6 +141,7 @@ class EntitySync:
             self.connection.stored_keys,
             names=self._names,
             remark=self.outcome.remark,
+            withheld=self._withheld,
             claims=self._claims,
         )
 

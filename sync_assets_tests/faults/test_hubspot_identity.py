@@ -24,6 +24,7 @@ def refused(done: dict[str, Any]) -> set[str]:
 @pytest.mark.parametrize("way", WAYS)
 def test_a11_a_scope_that_is_taken_away_is_named_and_nothing_is_deleted(mirror: Mirror, way: Way, how: str) -> None:
     held = {e: mirror.held(e) for e in ("contacts", "deals", "calls")}
+    links = {e: mirror.company.raw(e, "hubspot") for e in ("contact_associations", "call_associations")}
     if how == "revoked":
         mirror.portal.revoke(DEALS)
     else:
@@ -32,9 +33,14 @@ def test_a11_a_scope_that_is_taken_away_is_named_and_nothing_is_deleted(mirror: 
     done = mirror.company.sync(way, "hubspot")
     assert DEALS in str(failed(done, "deals", Forbidden))
     assert "deal_associations" not in done, "it waits for the deals"
-    assert refused(done) == {"deals", "pipelines", "property_definitions", "contact_associations", "call_associations"}
+    assert refused(done) == {"deals", "pipelines"}
     for name in refused(done):
         assert DEALS in str(failed(done, name, Forbidden))
+    # What is only in part of deals is read but for that part, which stays as it is.
+    for name in ("property_definitions", *links):
+        note = done[name].note  # type: ignore[union-attr]
+        assert "not read, and nothing of it deleted" in note and DEALS in note
+    assert {e: mirror.company.raw(e, "hubspot") for e in links} == links
     assert done["contacts"].totals["updated"] == 1  # type: ignore[union-attr]
     assert {e: mirror.held(e) for e in held} == held
     assert mirror.company.query("select * from sync.tombstones") == []

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from sync_assets.entity import Own
-from sync_assets.errors import PageLoop
+from sync_assets.errors import Forbidden, PageLoop
 from sync_assets.extract.fetch import IN_FLIGHT, Fetch, in_order
 from sync_assets.extract.pages import Page
 from sync_assets.systems.hubspot.answers import Paging, told
@@ -44,17 +44,23 @@ class Associations(Own):
     to: tuple[str, ...] = ()
 
     def pages(self, fetch: Fetch, start: dict[str, Any]) -> Iterator[Page]:
-        """Raises PageLoop where the pages of one record's set go round in a circle."""
+        """Raises PageLoop where the pages of one record's set go round in a circle, Forbidden where the token may read
+        none of the types; one that it may not read is withheld, and the others are read."""
         first, done = self.to.index(start["to"]) if start else 0, start.get("done")
         keys = fetch.parents(self.path, "true")
         for to in self.to[first:]:
             left = [key for key in keys if done is None or key > done]
             done = None
             chunks = [left[i : i + AT_ONCE] for i in range(0, len(left), AT_ONCE)]
-            for page in in_order((partial(self._chunk, fetch, to, c) for c in chunks), lambda _: IN_FLIGHT):
-                last = to == self.to[-1] and page.name == self._name(to, chunks[-1])
-                page.after = None if last else {"to": to, "done": int(page.name.rpartition(" ")[2])}
-                yield page
+            try:
+                for page in in_order((partial(self._chunk, fetch, to, c) for c in chunks), lambda _: IN_FLIGHT):
+                    last = to == self.to[-1] and page.name == self._name(to, chunks[-1])
+                    page.after = None if last else {"to": to, "done": int(page.name.rpartition(" ")[2])}
+                    yield page
+            except Forbidden as e:
+                if len(fetch.withheld) + 1 == len(self.to):
+                    raise
+                fetch.withheld.append(f"associations with {to} ({e.what})")
 
     def _name(self, to: str, keys: Sequence[int]) -> str:
         return f"{self.path} to {to}, up to {keys[-1]}"

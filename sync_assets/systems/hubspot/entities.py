@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from sync_assets.entity import ById, Entity, Inside, Link, Named, Own, Whole
+from sync_assets.errors import Forbidden
 from sync_assets.extract.fetch import Fetch
 from sync_assets.extract.pages import Page
 from sync_assets.systems.hubspot.associations import Associations
@@ -67,7 +68,13 @@ class Definitions(Own):
     def pages(self, fetch: Fetch, start: dict[str, Any]) -> Iterator[Page]:
         done = start.get("done", 0)
         for number, kind in enumerate(self.types[done:], done + 1):
-            answer = fetch.ask(f"{self.path}/{kind}", {}, threading.Event())
+            try:
+                answer = fetch.ask(f"{self.path}/{kind}", {}, threading.Event())
+            except Forbidden as e:
+                if len(fetch.withheld) + 1 == len(self.types):
+                    raise
+                fetch.withheld.append(f"properties of {kind} ({e.what})")
+                continue
             page = fetch.splitter.page(f"properties of {kind}", self, answer, f'"object_type":"{kind}"'.encode())
             page.after = {"done": number} if number < len(self.types) else None
             yield page
