@@ -37,7 +37,7 @@ class SyncSettings(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
     database_url: SecretStr | None = None
-    sync_batch_size: int = 500
+    sync_batch_size: int = 1000
     """Records per commit, at least; a commit holds whole pages."""
     sync_overlap_seconds: int = 300
     """How far before its watermark an incremental sync starts."""
