@@ -59,6 +59,7 @@ class Own(Whole):
     def pages(self, fetch: Any, start: dict[str, Any]) -> Iterator[Any]:
         """The pages from `start` on ({} is the beginning), each with where to go on `after` it.
 
+        {} after a page says that the read ends with it, None that it names no place.
         `fetch` is the `extract.fetch.Fetch` that carries the read out.
         """
         raise NotImplementedError

@@ -87,8 +87,14 @@ class Fetch:
         yield from in_order((partial(look, key) for key in keys), lambda _: IN_FLIGHT)
 
     def _own(self, read: Own, index: int, start: Position) -> Iterator[Page]:
-        for page in read.pages(self, {name: value for name, value in start.items() if name != "read"}):
-            page.after = {"read": index, **page.after} if page.after else {"read": index + 1}
+        place = {name: value for name, value in start.items() if name != "read"}
+        for page in read.pages(self, place):
+            if page.after == {}:
+                page.after = {"read": index + 1}
+            else:
+                # After a page that names no place, the read goes on from where the page before it did.
+                place = page.after or place
+                page.after = {"read": index, **place}
             yield page
 
     def _each(self, read: Each, index: int, start: Position) -> Iterator[Page]:

@@ -83,3 +83,17 @@ def test_one_bad_lead_costs_one_lead(company: Company, fault: str, options: dict
     company.synced("full", "kommo")
     company.assert_world_equals_postgres("kommo")
     company.assert_ledger_adds_up()
+
+
+def test_a3_a_read_that_stopped_between_two_pages_goes_on_without_losing_the_rest(
+    make_company: Callable[..., Company], make_sandbox: Callable[..., Sandbox]
+) -> None:
+    sandbox = make_sandbox(switches={"kommo.leads": "700"})
+    company = make_company(sandbox, SYNC_RETRIES="1", SYNC_BATCH_SIZE="1")
+    sandbox.faults.set("A3", system="kommo", path="page=3", status=503)
+    done = company.sync("full", "kommo", ["events"])
+    assert isinstance(done["events"], RetryLater) and company.count("events", "kommo") > 0
+    sandbox.faults.clear()
+    company.synced("full", "kommo")
+    company.assert_world_equals_postgres("kommo")
+    company.assert_ledger_adds_up()

@@ -55,7 +55,7 @@ class Associations(Own):
             try:
                 for page in in_order((partial(self._chunk, fetch, to, c) for c in chunks), lambda _: IN_FLIGHT):
                     last = to == self.to[-1] and page.name == self._name(to, chunks[-1])
-                    page.after = None if last else {"to": to, "done": int(page.name.rpartition(" ")[2])}
+                    page.after = {} if last else {"to": to, "done": int(page.name.rpartition(" ")[2])}
                     yield page
             except Forbidden as e:
                 if len(fetch.withheld) + 1 == len(self.to):

@@ -76,7 +76,7 @@ class Definitions(Own):
                 fetch.withheld.append(f"properties of {kind} ({e.what})")
                 continue
             page = fetch.splitter.page(f"properties of {kind}", self, answer, f'"object_type":"{kind}"'.encode())
-            page.after = {"done": number} if number < len(self.types) else None
+            page.after = {"done": number} if number < len(self.types) else {}
             yield page
 
 

@@ -109,9 +109,9 @@ class _Listing:
         page.after = self._position()
         return page
 
-    def _position(self) -> dict[str, Any] | None:
-        """None at the end of the list."""
-        return None if all(s.done for s in self._segments) else {"segments": [dict(vars(s)) for s in self._segments]}
+    def _position(self) -> dict[str, Any]:
+        """{} at the end of the list."""
+        return {} if all(s.done for s in self._segments) else {"segments": [dict(vars(s)) for s in self._segments]}
 
     def _following(self, segment: Segment) -> Segment | None:
         later = self._segments[self._segments.index(segment) + 1 :]

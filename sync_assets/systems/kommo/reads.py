@@ -97,6 +97,7 @@ class ByTime(KommoRead):
             shown = _without(page, met)
             met = {v for v in met | set(versions) if v[1] >= last - 1}
             if not more:
+                shown.after = {}
                 yield shown
                 return
             if last > at:
