@@ -57,7 +57,7 @@ class SandboxProcess:
             "HUBSPOT_PHONE_REGION": "RU",
             "KOMMO_BASE_URL": kommo["url"],
             "KOMMO_ACCESS_TOKEN": kommo["token"],
-            "BITRIX_WEBHOOK_URL": bitrix["url"] + bitrix["path"],
+            "BITRIX_WEBHOOK_URL": bitrix["url"],
         }
 
     def live(self, steps: int) -> None:

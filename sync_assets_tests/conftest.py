@@ -15,7 +15,7 @@ pytest.register_assert_rewrite("sync_assets_tests.company", "sync_assets_tests.c
 
 from sync_assets.extract import http  # noqa: E402
 from sync_assets.postgres import EmbeddedPostgres  # noqa: E402
-from sync_assets.sandbox.bitrix.people import CANARY as PASSWORDS
+from sync_assets.sandbox.bitrix.people import CANARY as PASSWORDS  # noqa: E402
 from sync_assets.sandbox.server import Sandbox  # noqa: E402
 from sync_assets_tests.canary import Canary  # noqa: E402
 from sync_assets_tests.company import Company, environment  # noqa: E402
