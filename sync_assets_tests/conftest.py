@@ -185,5 +185,16 @@ def make_mirror(
 
 
 @pytest.fixture
+def make_shop(make_company: Callable[..., Company], make_sandbox: Callable[..., Sandbox]) -> Callable[..., Company]:
+    """make_shop(orders="53", env={...}) -> a company whose Bitrix has these switches; nothing is synced yet."""
+
+    def make(env: dict[str, str | None] | None = None, **switches: str) -> Company:
+        sandbox = make_sandbox(switches={f"bitrix.{name}": value for name, value in switches.items()})
+        return make_company(sandbox, **(env or {}))
+
+    return make
+
+
+@pytest.fixture
 def mirror(make_mirror: Callable[..., Mirror]) -> Mirror:
     return make_mirror()

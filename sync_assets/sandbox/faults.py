@@ -117,7 +117,9 @@ class Fault:
     def aims_at(self, system: str, request: Request) -> bool:
         if self.system not in (None, system) or (self.times is not None and self.strikes >= self.times):
             return False
-        return self.path in request.target or re.search(self.path, request.path) is not None
+        # A batch is aimed at by what it asks for.
+        batch = request.body.decode("utf-8", "replace") if request.path.endswith("/batch") else ""
+        return self.path in request.target or any(re.search(self.path, text) for text in (request.path, batch) if text)
 
 
 class Faults:

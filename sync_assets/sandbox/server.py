@@ -48,6 +48,7 @@ class Entry:
     query: dict[str, str]
     status: int = 0
     bytes: int = 0
+    body: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -263,6 +264,7 @@ class _Door:
         sandbox, system = self._sandbox, self._system
         request = await transport.read(scope, receive)
         entry = Entry(time.monotonic(), time.time(), system.name, request.method, request.path, dict(request.query))
+        entry.body = request.body.decode("utf-8", "replace")
         throttle = sandbox.admit(entry, request)
         if sandbox.latency:
             await asyncio.sleep(sandbox.latency)
