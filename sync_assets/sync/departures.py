@@ -59,22 +59,34 @@ class Departures:
         outcome.gone = {key: d.evidence for key, d in departed.items()}
         self._bury(departed | self._superseded())
 
-    def from_sets(self, cursor: Cursor, pages: Sequence[Page]) -> int:
-        """Buries what is missing from sets that these pages show whole. Raises FuseBlown where that is too much."""
+    def from_sets(self, cursor: Cursor, pages: Sequence[Page], created: int) -> int:
+        """Buries what is missing from sets that these pages show whole. Raises FuseBlown where that is too much.
+
+        `created` of their records are new: what only came back under another key makes no set smaller.
+        """
         departed: dict[str, Departed] = {}
+        shown = 0
         for page in pages:
-            if page.sets:
-                column, values = page.sets
-                shown = [key for key in page.keys if key is not None]
-                left = deletions.left_its_set(cursor, self._target, column, values, shown=shown, seen=page.seen)
+            if not page.sets:
+                continue
+            column, values = page.sets
+            keys = [key for key in page.keys if key is not None]
+            shown += len(keys)
+            if len(keys) < len(page.keys):
+                self._sync.outcome.remark(f"{len(page.keys) - len(keys)} records came without a key: none left its set")
+            elif self._same_rights():
+                left = deletions.left_its_set(cursor, self._target, column, values, shown=keys, seen=page.seen)
                 departed |= dict.fromkeys(left, Departed(f"everything of its {column} was read, without it"))
         if not departed:
             return 0
+        fuse, fewer = self._fuse(), len(departed) - created
+        if fewer > deletions.FUSE_FLOOR:
+            fuse.check(missing=fewer, rows=fewer + shown, seen=shown)
         cursor.execute("select deleted from sync.logs where id = %s", (self._sync.state.log_id,))
         (before,) = cursor.fetchone() or (0,)
         cursor.execute(sql.SQL("select count(*) from {}").format(self._target.table))
         (rows,) = cursor.fetchone() or (0,)
-        self._fuse().check(missing=before + len(departed), rows=before + rows, seen=rows)
+        fuse.check(missing=before + len(departed), rows=before + rows, seen=rows)
         return deletions.bury(cursor, self._target, departed, self._sync.state.log_id)[0]
 
     def _superseded(self) -> dict[str, Departed]:

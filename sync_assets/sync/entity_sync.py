@@ -230,7 +230,7 @@ class EntitySync:
         self.ledger.end_commit(
             cursor,
             counts,
-            deleted=self._departures.from_sets(cursor, pages),
+            deleted=self._departures.from_sets(cursor, pages, counts.created),
             pages=pages,
             sighted=self._complete,
             position=pages[-1].after if self._complete else None,
