@@ -51,11 +51,18 @@ delete from sync.missing_parents m
    and not exists (select from {child} c where {pointing} and {child_key} = m.key)
 """
 
-DUE = """
-select distinct key from sync.missing_parents
- where account = %(account)s and entity = %(entity)s and state <> 'gone' and next_try_at <= clock_timestamp()
- order by key limit %(most)s
-"""
+# Taken at once: whoever asks for a parent meets parents of its own, and must not find this one due again.
+DUE = f"""
+with due as (
+  select distinct key from sync.missing_parents
+   where account = %(account)s and entity = %(entity)s and state <> 'gone' and next_try_at <= clock_timestamp()
+   order by key limit %(most)s
+), taken as (
+  update sync.missing_parents m set next_try_at = clock_timestamp() + {NEXT_TRY}
+    from due where m.account = %(account)s and m.entity = %(entity)s and m.key = due.key
+)
+select key from due order by key
+"""  # noqa: S608  NEXT_TRY is ours
 
 TOMBSTONED = """
 update sync.missing_parents m set state = 'gone', evidence = 'gone since ' || t.deleted_at::date || ': ' || t.evidence
@@ -130,7 +137,7 @@ def settle(cursor: Cursor, parent: Target) -> None:
 
 
 def due(cursor: Cursor, parent: Target) -> list[str]:
-    """Keys of parents to be asked for now."""
+    """Keys of parents to be asked for now; nobody else is told them for a while."""
     most = HEAL_AT_ONCE * (parent.entity.one.at_once if parent.entity.one else 1)
     cursor.execute(DUE, {"account": parent.account, "entity": parent.entity.name, "most": most})
     return [key for (key,) in cursor.fetchall()]

@@ -93,6 +93,7 @@ SWITCHES = {
     "bitrix.scope_status": "403",  # of a missing scope: 403 | 401
     "bitrix.start": "page",  # start between two pages: page (back to a multiple of 50) | exact
     "bitrix.uncounted": "yes",  # start=-1 switches counting off: yes | no (it is 0)
+    "bitrix.dated": "yes",  # filters know dateUpdate and timestampX: yes | no (nor does getFields) | drop (it says so)
     "bitrix.int_lists": "in",  # a list given for a whole number: in | one ((int)array is 1, as in one source)
     "bitrix.batch_length": "errors",  # a 51st command: errors (of its own, seen in the source) | 400 (documented)
     "bitrix.unresolved": "empty",  # a $result path that leads nowhere: empty text | reached (as far as it led)

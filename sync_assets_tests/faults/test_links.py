@@ -17,7 +17,7 @@ LISTS = r"/spaces/\d+/boards$"
 def waiting(company: Company, entity: str = "boards") -> list[tuple[Any, ...]]:
     return company.query(
         "select key::bigint, child_entity, child_columns, state, tries, evidence from sync.missing_parents"
-        " where entity = %s order by 1, 2",
+        " where account = 'kaiten' and entity = %s order by 1, 2",
         [entity],
     )
 

@@ -120,7 +120,7 @@ def _whole_order(api: "Bitrix", order: Record) -> Record:
 
 
 def _get_fields(kind: Kind) -> Handler:
-    return lambda _api, _call: value({kind.one: shapes.fields(kind)})
+    return lambda api, _call: value({kind.one: shapes.fields(kind, api.switches["bitrix.dated"])})
 
 
 # Writes: no more than moves the world over HTTP.

@@ -15,7 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sync_assets.sandbox.bitrix import php
-from sync_assets.sandbox.bitrix.shapes import Kind, snake, type_of
+from sync_assets.sandbox.bitrix.shapes import STAMPS, Kind, snake, type_of
 from sync_assets.sandbox.bitrix.table import Key, Table
 from sync_assets.sandbox.dialect import Record, decode, encode
 
@@ -65,7 +65,7 @@ def _condition(kind: Kind, key: str, value: Any, switches: dict[str, str], zone:
     """None for what the vendor drops: unknown names, and dates that it cannot read."""
     operator = next(o for o in OPERATORS if key.startswith(o))
     name = kind.columns.get(key[len(operator) :])
-    if name is None:
+    if name is None or (name in STAMPS and switches["bitrix.dated"] != "yes"):
         return None
     several = isinstance(value, (dict, list)) and switches["bitrix.int_lists"] == "in"
     match type_of(kind, name):

@@ -13,6 +13,8 @@ DIMENSIONS = 'a:3:{s:5:"WIDTH";N;s:6:"HEIGHT";N;s:6:"LENGTH";N;}'
 _READ_ONLY = """accountNumber dateCanceled dateLock dateMarked dateStatus dateUpdate deducted id payed
     personTypeXmlId statusXmlId taxValue version"""
 READ_ONLY = frozenset(_READ_ONLY.split())
+# What filters of older modules do not know.
+STAMPS = frozenset({"dateUpdate", "timestampX"})
 IMMUTABLE = frozenset({"currency", "lid", "personTypeId", "userId"})
 REQUIRED = IMMUTABLE - {"userId"}
 
@@ -154,7 +156,7 @@ KINDS = {
 }
 
 
-def fields(kind: Kind) -> Record:
+def fields(kind: Kind, dated: str = "yes") -> Record:
     """What getFields says."""
     order = kind.name == "orders"
     return {
@@ -165,4 +167,5 @@ def fields(kind: Kind) -> Record:
             "type": type_of(kind, name),
         }
         for name in kind.empty
+        if dated != "no" or name not in STAMPS
     }

@@ -26,7 +26,7 @@ PAGE = 50
 COMMANDS = 50
 
 OPERATORS = re.compile(r"^(?:>=|<=|[><@!])?")
-SPELLED = re.compile(r"[a-z]+(?:[A-Z0-9][a-z0-9]*)*")
+SPELLED = re.compile(r"[a-z][a-z0-9]*(?:[A-Z][a-z0-9]+)*[A-Z]?")
 
 
 def query(

@@ -73,6 +73,8 @@ class _Walk:
                     break
                 page = self._page(found, n)
                 full, sound = len(page.records) >= PAGE, bool(page.keys) and page.keys[-1] is not None
+                if full and not any(page.keys):
+                    raise WrongShape("none of the rows has an id to go on behind", page=page.name)
                 self._go_on(page)
                 yield page
                 if not full or (n == size - 1 and not found.more(n)):
