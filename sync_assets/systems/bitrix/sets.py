@@ -34,15 +34,16 @@ class OfChangedOrders(Own):
     def _sets(self, fetch: Fetch, orders: Sequence[int]) -> Iterator[Page]:
         left = dict.fromkeys(orders, 0)  # the id behind which an order's set goes on
         parts: dict[int, list[Page]] = {order: [] for order in orders}
-        alone: list[int] = []
+        refused: list[int] = []
         while left:
-            batch = alone[:1] or list(left)
+            alone = bool(refused)
+            batch = [refused.pop(0)] if alone else list(left)
             found = carried_out(fetch, [self._command(order, left[order]) for order in batch])
             for n, order in enumerate(batch):
                 if (refusal := found.refused(n)) is not None:
-                    if len(batch) == 1:
+                    if alone:
                         raise refusal.at(page=self._name(order))
-                    alone.append(order)
+                    refused.append(order)
                     continue
                 page = fetch.splitter.page(self._name(order), self, found.answer(n))
                 if page.records:
@@ -55,7 +56,6 @@ class OfChangedOrders(Own):
                     raise WrongShape("an order's rows begin again instead of going on", page=page.name)
                 else:
                     left[order] = max(ids)
-            alone = [order for order in alone if order in left and order not in batch]
         pages = [page for order in orders for page in parts[order]]
         whole = pages[0]
         for page in pages[1:]:
