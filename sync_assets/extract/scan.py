@@ -88,9 +88,19 @@ def _end(body: bytes, start: int) -> int:
 
 
 def only(record: bytes, names: Collection[str]) -> bytes:
-    """The object `record` with no other top-level fields than those in `names`, byte by byte as they came."""
-    kept = (b'"' + name.encode() + b'":' + value for name, value in fields(record) if name in names)
+    """The object `record` with no other top-level fields than those in `names`, byte by byte as they came.
+
+    What should be one value and is several, as where a comma is missing, is left out: it could hold another field.
+    """
+    kept = (b'"' + name.encode() + b'":' + value for name, value in fields(record) if name in names and _is_one(value))
     return b"{" + b",".join(kept) + b"}"
+
+
+def _is_one(value: bytes) -> bool:
+    first = TOKEN.match(value)
+    if first is None:
+        return False
+    return len(value) == (_end(value, 0) if first.group() in (b"{", b"[") else first.end())
 
 
 def fields(record: bytes) -> Iterator[tuple[str, bytes]]:

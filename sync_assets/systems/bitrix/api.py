@@ -35,7 +35,8 @@ class BitrixSettings(AccountSettings):
     @classmethod
     def _address(cls, value: SecretStr) -> SecretStr:
         url = safe_url(value.get_secret_value(), setting="BITRIX_WEBHOOK_URL")
-        if not re.fullmatch(r"/rest/\d+/[^/]+", urlsplit(url).path):
+        parts = urlsplit(url)
+        if not re.fullmatch(r"/rest/\d+/[^/]+", parts.path) or parts.query or parts.fragment:
             raise ValueError("it is not of the form https://<portal>/rest/<user>/<secret>/")
         return SecretStr(url)
 
