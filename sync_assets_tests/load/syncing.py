@@ -1,6 +1,7 @@
-"""A full sync of Kaiten, or of ACCOUNT, in a process of its own: python -m sync_assets_tests.load.syncing [entity ...]
+"""A full sync of Kaiten in a process of its own: python -m sync_assets_tests.load.syncing [entity ...]
 
-Prints one line per entity as it ends; SIGTERM stops it as an orchestrator's cancel does.
+The variables ACCOUNT and KIND ask for another. Prints one line per entity as it ends; SIGTERM stops it as an
+orchestrator's cancel does.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def main(only: list[str]) -> int:
             if only and entity.name not in only:
                 continue
             try:
-                sync_entity(connection, entity, Request("full", run_id=os.environ.get("RUN")))
+                sync_entity(connection, entity, Request(env.get("KIND", "full"), run_id=env.get("RUN")))
                 print(entity.name, "done", flush=True)
             except SyncError as e:
                 failed += 1

@@ -52,10 +52,13 @@ def test_of_53_orders_with_33_orphans_all_are_stored_and_each_gap_is_accounted_f
     assert found <= shop.raw("products", "bitrix").keys(), "what the source has by its id is here in the same run"
     assert done["orders"].waiting == done["order_items"].waiting == 0
     for state, evidence in missing(shop).values():
-        assert evidence == {
-            "gone": "asked for by id: error 0, it does not exist",
-            "unreachable": "user.get does not show it; it never shows buyers, bots and e-mail users",
-        }[state]
+        assert (
+            evidence
+            == {
+                "gone": "asked for by id: error 0, it does not exist",
+                "unreachable": "user.get does not show it; it never shows buyers, bots and e-mail users",
+            }[state]
+        )
     shop.assert_world_equals_postgres("bitrix")
     shop.assert_ledger_adds_up()
 
@@ -72,7 +75,9 @@ def test_the_check_says_which_parents_are_missing_and_how_that_is_known(shop: Co
         assert not finding.passed and finding.severity == "WARN"
         assert finding.facts[state] == finding.facts["count"] == len(keys) and finding.facts["waiting"] == 0
         assert len(found_by_its_query(shop, finding)) == len(keys)
-        assert all(line.startswith(f"{column} -> {parent} ") and f": {state} (" in line for line in finding.facts["sample"])
+        assert all(
+            line.startswith(f"{column} -> {parent} ") and f": {state} (" in line for line in finding.facts["sample"]
+        )
     assert look(shop, "links_resolve", "payments", "bitrix").passed
 
 

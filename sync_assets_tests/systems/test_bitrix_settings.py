@@ -55,7 +55,11 @@ def test_no_other_form_is_taken_and_none_is_repeated(url: str, error: type[SyncE
     with pytest.raises(error) as told:
         settings(url)
     said = "".join(traceback.format_exception(told.value))
-    assert "BITRIX_WEBHOOK_URL" in str(told.value) and SECRET not in said.replace(url, "") and SECRET not in str(told.value)
+    assert (
+        "BITRIX_WEBHOOK_URL" in str(told.value)
+        and SECRET not in said.replace(url, "")
+        and SECRET not in str(told.value)
+    )
 
 
 def test_its_former_names_are_pointed_out() -> None:

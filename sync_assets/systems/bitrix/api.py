@@ -6,6 +6,7 @@ A batch is asked for as `batch/<method>`: Bitrix blocks methods one by one, so t
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
@@ -16,7 +17,7 @@ from pydantic import SecretStr, field_validator
 
 from sync_assets.entity import Params
 from sync_assets.errors import BadCredentials, FixConfig, Forbidden, NotFound, SourceUnavailable, SyncError, WrongShape
-from sync_assets.extract.dialect import Answer, Api, Outgoing, Pause, check_status
+from sync_assets.extract.dialect import Answer, Api, Outgoing, Pause, check_status, retry_after
 from sync_assets.settings import AccountSettings, safe_url
 
 UNTIL_RESET = 60.0
@@ -116,7 +117,8 @@ def refused(refusal: Refusal, answer: Answer) -> SyncError:
     code, method = refusal.code, _method(answer.path)
     match code:
         case "QUERY_LIMIT_EXCEEDED":
-            return Pause(1.0, "more requests than Bitrix's bucket holds")
+            told = retry_after(answer.headers, time.time()) or 0.0
+            return Pause(max(1.0, told), "more requests than Bitrix's bucket holds")
         case "OPERATION_TIME_LIMIT":
             return Pause(_until_reset(refusal, answer), f"{method} has used up its run time", reach="part")
         case "OVERLOAD_LIMIT":

@@ -124,7 +124,7 @@ class _Walk:
 
     def _page(self, found: Results, n: int) -> Page:
         page = self._fetch.splitter.page(self._name(), self._read, found.answer(n))
-        ids = [int(key) for key in page.keys if key is not None]
+        ids = list(dict.fromkeys(int(key) for key in page.keys if key is not None))  # a row may come twice
         if any(a > b for a, b in pairwise(ids)):
             raise SourceUnavailable("rows come out of order", page=page.name)
         if ids and ids[-1] <= self._after:
@@ -151,11 +151,12 @@ def obeyed(page: Page, filter: Filter) -> None:
 
 
 def _moment(value: str) -> float:
-    """Of a date that is none, the end of time: a damaged row proves nothing against the filter."""
+    """Of a date that is none, or that tells no zone, the end of time: it proves nothing against the filter."""
     try:
-        return datetime.fromisoformat(value).timestamp()
+        moment = datetime.fromisoformat(value)
     except ValueError:
         return float("inf")
+    return moment.timestamp() if moment.tzinfo else float("inf")
 
 
 def _fields(answer: Answer) -> set[str]:
