@@ -130,6 +130,22 @@ def test_v7_a_row_without_its_id_at_the_end_of_a_page_costs_itself_alone(
     assert_same(shop, "prices")
 
 
+def test_v7_a_chain_that_would_begin_behind_a_row_without_its_id_begins_anew(make_shop: Callable[..., Company]) -> None:
+    shop = make_shop()
+    fill(shop, 120)
+    prices = shop.sandbox.world.bitrix.tables["prices"]
+    bad = prices.ids[49]
+    whole = prices.rows[bad]
+    with shop.sandbox.world.bitrix.changing():
+        prices.rows[bad] = whole.replace(b'"id":%d' % bad, b'"id":null')
+    done = shop.synced("full", "bitrix", "prices")["prices"].totals
+    assert done["rejected"] and shop.raw("prices", "bitrix").keys() == set(prices.ids) - {bad}
+    with shop.sandbox.world.bitrix.changing():
+        prices.rows[bad] = whole
+    shop.synced("full", "bitrix", "prices")
+    assert_same(shop, "prices")
+
+
 @pytest.mark.parametrize("entity", ["prices", "sections"])
 def test_a13_a_list_whose_rows_have_no_id_any_more_ends_with_an_error(
     make_shop: Callable[..., Company], entity: str
