@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-import httpx
-
 from sync_assets.entity import Params
 from sync_assets.errors import BadCredentials, Forbidden, NotFound, SourceUnavailable, SyncError, WrongShape
 
@@ -27,7 +25,7 @@ class Outgoing:
 @dataclass(frozen=True)
 class Answer:
     status: int
-    headers: httpx.Headers
+    headers: Mapping[str, str]  # by names in lower case
     body: bytes
     seen: int = 0
     path: str = ""  # what was asked for
@@ -87,7 +85,7 @@ class Pause(SyncError):
         self.reach = reach
 
 
-def retry_after(headers: httpx.Headers, now: float) -> float | None:
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds to wait by the Retry-After header, in seconds or as an HTTP date; None where it is absent or no use."""
     value = headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d+(\.\d+)?", value):
