@@ -63,10 +63,11 @@ def test_a_fresh_database_gets_every_file_once(database: Database, company: Comp
     with pytest.raises(NotMigrated):
         require_migrated(database, accounts)
     applied = [(m.file, m.account) for m in migrate(database, accounts)]
-    assert applied[:6] == [
+    assert applied[:7] == [
         ("001_sync.sql", ""),
         ("002_sync_identity.sql", ""),
         ("003_sync_epoch.sql", ""),
+        ("004_sync_tokens.sql", ""),
         ("100_kaiten.sql", "kaiten"),
         ("110_worksection.sql", "worksection"),
         ("200_hubspot.sql", "hubspot"),
