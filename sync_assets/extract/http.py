@@ -112,8 +112,10 @@ class Door:
         if self._refused:
             raise copy(self._refused)  # a copy: each entity adds its own name
         where = {"system": self._system, "endpoint": self._mask(path)}
-        bucket = self.api.bucket(path)
+        bucket, part = self.api.bucket(path), self.api.part(path)
         for attempt in range(1, self._retries + 1):
+            if part:
+                self.budget.take(part, stop=stop, max_wait=self._max_wait)
             seen = self.budget.take(bucket, stop=stop, max_wait=self._max_wait)
             try:
                 answer = self._once(path, params, body, seen)
@@ -127,7 +129,7 @@ class Door:
                 return answer
             except Pause as e:
                 wait = e.seconds if e.seconds is not None and e.seconds > 0 else self._backoff(attempt)
-                self.budget.pause(None if e.everybody else bucket, wait, why=e.what)
+                self.budget.pause({"part": part, "bucket": bucket, "account": None}[e.reach], wait, why=e.what)
                 if wait > self._max_wait:
                     raise Throttled(f"{e.what}: {wait:.0f} s", **where) from None
                 error: SyncError = Throttled(f"told to wait {attempt} times in a row", **where)
@@ -164,7 +166,7 @@ class Door:
         out = self.api.outgoing(path, params)
         if body is not None:
             out = replace(out, method="POST", content=body, headers={**out.headers, "Content-Type": "application/json"})
-        return self._send(out, seen) if self._tokens is None else self._send_signed(out, path, seen, self._tokens)
+        return self._send(out, path, seen) if self._tokens is None else self._send_signed(out, path, seen, self._tokens)
 
     def _send_signed(self, out: Outgoing, path: str, seen: int, tokens: TokenStore) -> Answer:
         """A token that is refused for its age is renewed once, and the request repeated once."""
@@ -181,23 +183,26 @@ class Door:
             return token, tokens.oauth.signed(out, token)
 
         token, request = signed()
-        answer = self._send(request, seen)
+        answer = self._send(request, path, seen)
         if not tokens.oauth.ended(answer):
             return answer
         _, request = signed(refused=token)
-        return self._send(request, self.budget.take(self.api.bucket(path), stop=None, max_wait=self._max_wait))
+        return self._send(request, path, self._slot(path))
 
     def _renew(self, refresh: str, oauth: OAuth) -> Pair:
         out = oauth.renewal(refresh)
         self._mask.learn(refresh)
-        seen = self.budget.take(self.api.bucket(urlsplit(out.url).path), stop=None, max_wait=self._max_wait)
-        answer = self._send(out, seen)
+        path = urlsplit(out.url).path
+        answer = self._send(out, path, self._slot(path))
         self._check(oauth.check, answer)
         pair = oauth.pair(answer)
         self._mask.learn(pair.access, pair.refresh)
         return pair
 
-    def _send(self, out: Outgoing, seen: int) -> Answer:
+    def _slot(self, path: str) -> int:
+        return self.budget.take(self.api.bucket(path), stop=None, max_wait=self._max_wait)
+
+    def _send(self, out: Outgoing, path: str, seen: int) -> Answer:
         with self._count:
             self.requests += 1
         try:
@@ -214,7 +219,7 @@ class Door:
                         raise AnswerTooLarge(what, head=(parts or [part])[0][:HEAD], size=size, seen=seen)
                     parts.append(part)
                 self._watch_clock(response.headers)
-                return Answer(response.status_code, response.headers, b"".join(parts), seen)
+                return Answer(response.status_code, response.headers, b"".join(parts), seen, path)
         except httpx.HTTPError as e:
             raise _ours(e, self._deadline) from None
         except ssl.SSLError:
