@@ -69,13 +69,15 @@ EVENTS = Pages("/events", at="_embedded.events", shape="record", filter="filter[
 ENTITIES = (
     Entity(
         "users",
-        read=Pages("/users", params={"with": WITH["users"]}, at="_embedded.users"),
+        read=Pages("/users", params={"with": WITH["users"]}, at="_embedded.users", shape="record"),
+        one=ById("/users/{key}", params={"with": WITH["users"]}, at="", shape="record"),
         doc="People of the account; only an administrator's token sees them.",
         url=f"{DOCS}/users-list",
     ),
     Entity(
         "pipelines",
-        read=Whole("/leads/pipelines", at="_embedded.pipelines"),
+        read=Whole("/leads/pipelines", at="_embedded.pipelines", shape="record"),
+        one=ById("/leads/pipelines/{key}", at="", shape="record"),
         doc="Pipelines of leads.",
         url=f"{DOCS}/pipelines-list",
     ),
