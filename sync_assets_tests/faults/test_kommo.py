@@ -73,7 +73,7 @@ def test_what_stays_costs_its_entity_alone(
 
 @pytest.mark.parametrize(
     ("fault", "options"),
-    [("V1", {"field": "name"}), ("V2", {"field": "name", "variant": "surrogate"}), ("V7", {"variant": "missing"})],
+    [("V2", {"field": "name", "variant": "surrogate"}), ("V7", {"variant": "missing"})],
 )
 def test_one_bad_lead_costs_one_lead(company: Company, fault: str, options: dict[str, Any]) -> None:
     lead = sorted(company.truth("leads", "kommo"))[7]

@@ -86,6 +86,7 @@ ENTITIES = (
         key=("pipeline_id", "id"),
         read=Inside("pipelines", ("$._embedded.statuses[*]",)),
         links=(Link("pipeline_id", "pipelines"),),
+        codes={"type": ("0", "1")},
         doc="Stages of the pipelines. 142 (won) and 143 (lost) have the same id in each.",
         url=f"{DOCS}/statuses-list",
     ),
@@ -115,7 +116,13 @@ ENTITIES = (
     ),
     moving("contacts", ByTime, links=(RESPONSIBLE,), doc="Contacts with their leads, company and tags."),
     moving("companies", ByTime, links=(RESPONSIBLE,), doc="Companies with their leads, contacts and tags."),
-    moving("tasks", ByWindows, links=(RESPONSIBLE,), doc="Tasks, done and open."),
+    moving(
+        "tasks",
+        ByWindows,
+        links=(RESPONSIBLE,),
+        codes={"entity_type": ("leads", "contacts", "companies", "customers")},
+        doc="Tasks, done and open.",
+    ),
     Entity(
         "events",
         read=EVENTS,
