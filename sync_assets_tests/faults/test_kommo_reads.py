@@ -6,6 +6,7 @@ None of them is ever the end of a list: what was promised and does not come is a
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -137,6 +138,19 @@ def test_p3_tasks_that_come_change_and_go_between_two_windows_lose_none_that_sta
     missed = before & company.truth("tasks", "kommo").keys() - company.raw("tasks", "kommo").keys()
     assert len(before) > 250 and not missed, "whoever was there all the time was seen"
     assert_in_step(company, "tasks")
+
+
+@pytest.mark.parametrize("bounds", ["inclusive", "exclusive"])
+def test_p3_no_task_falls_between_two_windows_whatever_their_bounds(
+    make_company: Callable[..., Company], make_sandbox: Callable[..., Sandbox], bounds: str
+) -> None:
+    company = make_company(make_sandbox(switches={"kommo.leads": "600", "kommo.bounds": bounds}))
+    kommo, now = company.sandbox.world.kommo, company.sandbox.world.clock.now()
+    for second, task in enumerate(sorted(kommo.living["tasks"])):
+        kommo.stamp_all("tasks", [task], at=now - timedelta(seconds=second))
+    company.synced("full", "kommo", "tasks")
+    assert len([r for r in company.sandbox.requests if r.path.endswith("/tasks")]) > 10
+    assert company.raw("tasks", "kommo") == company.truth("tasks", "kommo")
 
 
 def test_p3_events_that_are_written_while_they_are_read_push_none_past_the_reader(wide: Company) -> None:
