@@ -8,10 +8,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from sync_assets.entity import Params
 from sync_assets.errors import BadCredentials, Forbidden, NotFound, SourceUnavailable, SyncError, WrongShape
+
+if TYPE_CHECKING:
+    from sync_assets.extract.oauth import OAuth
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,9 @@ class Api(Protocol):
 
     empty: bytes | None = None
     """What an answer 204 without a body stands for; None where it is no answer."""
+
+    oauth: OAuth | None = None
+    """How access tokens are renewed; None where one token is all there is, and `outgoing` signs with it."""
 
     def outgoing(self, path: str, params: Params) -> Outgoing: ...
 

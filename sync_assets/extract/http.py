@@ -12,7 +12,7 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -35,8 +35,9 @@ from sync_assets.errors import (
 )
 from sync_assets.extract.budget import Budget
 from sync_assets.extract.deadline import Transport, within
-from sync_assets.extract.dialect import Answer, Api, Pause
+from sync_assets.extract.dialect import Answer, Api, Outgoing, Pause
 from sync_assets.extract.mask import Mask
+from sync_assets.extract.oauth import OAuth, Pair, TokenStore
 
 MAX_BODY = 256 * 1024 * 1024
 """Bytes of one answer after decompression; a 10,000-task answer of Worksection is below 40 MB."""
@@ -61,6 +62,7 @@ class Door:
         deadline: float,
         max_wait: float,
         system: str,
+        tokens: TokenStore | None = None,
     ) -> None:
         for noisy in ("httpx", "httpcore"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -69,6 +71,7 @@ class Door:
         self.requests = 0
         self.skew: float | None = None
         self._mask = mask
+        self._tokens = tokens
         self._retries = retries
         self._deadline = deadline
         self._max_wait = max_wait
@@ -119,7 +122,7 @@ class Door:
                 answer = self._once(path, params, body, seen)
                 if by_key and self.api.gone(answer):
                     raise RecordGone(self.api.gone(self._masked(answer)) or "")
-                self._check(answer)
+                self._check(self.api.check, answer)
                 if answer.status == 204 and self.api.empty is not None:
                     answer = replace(answer, body=self.api.empty)
                 _must_be_json(answer)
@@ -149,11 +152,11 @@ class Door:
         if (spent := self.api.spent(answer)) and spent.seconds is not None:
             self.budget.pause(None, spent.seconds, why=spent.what)
 
-    def _check(self, answer: Answer) -> None:
+    def _check(self, check: Callable[[Answer], None], answer: Answer) -> None:
         try:
-            self.api.check(answer)
+            check(answer)
         except SyncError:
-            self.api.check(self._masked(answer))
+            check(self._masked(answer))
             raise
 
     def _masked(self, answer: Answer) -> Answer:
@@ -164,6 +167,43 @@ class Door:
         out = self.api.outgoing(path, params)
         if body is not None:
             out = replace(out, method="POST", content=body, headers={**out.headers, "Content-Type": "application/json"})
+        return self._send(out, path, seen) if self._tokens is None else self._send_signed(out, path, seen, self._tokens)
+
+    def _send_signed(self, out: Outgoing, path: str, seen: int, tokens: TokenStore) -> Answer:
+        """A token that is refused for its age is renewed once, and the request repeated once."""
+
+        def renew(refresh: str) -> Pair:
+            try:
+                return self._renew(refresh, tokens.oauth)
+            except SyncError as e:
+                raise e.at(endpoint="of tokens") from None
+
+        def signed(refused: str | None = None) -> tuple[str, Outgoing]:
+            token = tokens.access(renew, refused=refused)
+            self._mask.learn(token)
+            return token, tokens.oauth.signed(out, token)
+
+        token, request = signed()
+        answer = self._send(request, path, seen)
+        if not tokens.oauth.ended(answer):
+            return answer
+        _, request = signed(refused=token)
+        return self._send(request, path, self._slot(path))
+
+    def _renew(self, refresh: str, oauth: OAuth) -> Pair:
+        out = oauth.renewal(refresh)
+        self._mask.learn(refresh)
+        path = urlsplit(out.url).path
+        answer = self._send(out, path, self._slot(path))
+        self._check(oauth.check, answer)
+        pair = oauth.pair(answer)
+        self._mask.learn(pair.access, pair.refresh)
+        return pair
+
+    def _slot(self, path: str) -> int:
+        return self.budget.take(self.api.bucket(path), stop=None, max_wait=self._max_wait)
+
+    def _send(self, out: Outgoing, path: str, seen: int) -> Answer:
         origin, target = self._apart(out.url)
         with self._count:
             self.requests += 1
