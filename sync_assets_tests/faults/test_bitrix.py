@@ -12,8 +12,8 @@ from sync_assets.errors import CallVendor, Forbidden, FuseBlown, RetryLater, Syn
 from sync_assets.systems.bitrix import keyset
 from sync_assets_tests.check.look import look
 from sync_assets_tests.company import Company
-from sync_assets_tests.faults.bitrix import assert_heals, named, spoil
-from sync_assets_tests.systems.bitrix_requests import asked_for, batches, mark
+from sync_assets_tests.faults.bitrix import ORDERS, assert_heals, named, spoil
+from sync_assets_tests.systems.bitrix_requests import batches, mark
 
 PASSES: list[tuple[str, dict[str, Any]]] = [
     ("A1", {"times": 1, "retry_after": "absent"}),
@@ -136,16 +136,16 @@ def test_p11_sets_that_fail_for_good_end_the_entity_with_the_orders_name(company
     assert_heals(company, ["orders", entity])
 
 
-def test_p11_parents_that_cannot_be_asked_for_now_wait_and_all_others_are_settled(
-    make_shop: Callable[..., Company],
-) -> None:
-    shop = make_shop(orders="53", orphans="33")
-    shop.synced("full", "bitrix", ["order_statuses", "users"])
-    spoil(shop, "P11", r"user\.get\?ID", share=0.5, times=1)
-    done = shop.synced("full", "bitrix", "orders")
-    assert done["orders"].waiting == 0
-    states = dict(shop.query("select state, count(*) from sync.missing_parents group by 1"))
-    assert states == {"unreachable": len(set(asked_for(shop.sandbox, "user.get", "ID")))}
+def test_p11_parents_whose_look_failed_are_asked_for_alone(company: Company) -> None:
+    spoil(company, "L1", ORDERS, share=0.5)
+    company.synced("full", "bitrix", "orders")
+    struck = spoil(company, "P11", r"sale\.order\.get", share=0.5, times=1)
+    company.synced("full", "bitrix", "payments")
+    assert struck.strikes == 1
+    looks = [batch for batch in batches(company.sandbox) if batch[0].startswith("sale.order.get")]
+    assert [len(batch) for batch in looks[1:]] == [1] * (len(looks[0]) // 2)
+    assert company.raw("orders", "bitrix") == company.truth("orders", "bitrix")
+    assert company.query("select count(*) from sync.missing_parents where entity = 'orders'") == [(0,)]
 
 
 # Forgetting, drifting.

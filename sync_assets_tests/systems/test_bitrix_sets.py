@@ -167,8 +167,7 @@ def test_a_newer_sight_of_an_item_protects_it_from_an_older_set(shop: Company) -
     assert_in_step(shop)
 
 
-@pytest.mark.parametrize("forget", [1.0, 0.6])
-@pytest.mark.parametrize("orders", [12, 60], ids=["some orders", "all orders"])
+@pytest.mark.parametrize(("orders", "forget"), [(12, 1.0), (15, 0.6), (60, 1.0)])
 def test_a14_sets_that_are_suddenly_empty_or_thin_blow_the_fuse(shop: Company, orders: int, forget: float) -> None:
     world = shop.sandbox.world.bitrix
     changed = orders_with(shop, orders)
