@@ -156,5 +156,5 @@ def _words(event: DagsterEvent) -> str:
     data = event.step_failure_data
     if data.user_failure_data and data.user_failure_data.description:
         return data.user_failure_data.description
-    kind = data.error.cls_name if data.error else None
+    kind = (data.error.cause or data.error).cls_name if data.error else None
     return f"{event.step_key} failed ({kind}). Next: see Dagster's log of this run."
