@@ -99,6 +99,7 @@ def crm_sync_pipelines(
     of, job = _queued_job("crm_sync_pipelines", account)
     database = _database()
     try:
+        database.query("select 1")  # a server that is away is told in five seconds; Dagster's storage waits for minutes
         with queue.dagster_instance() as instance:
             job_id, is_new = queue.ask_for(
                 job, of, requested_by=requested_by.strip() or _this_user(),
