@@ -93,22 +93,24 @@ def crm_sync_pipelines(
     Exit codes: 0 it is queued or running, with --wait it has succeeded; 1 nothing was queued, and standard error says
     why; 2 wrong usage; 3 with --wait it ended without success, and `sync-assets status --job ID` says why.
     """
-    from sync_assets.definitions import defs
-    from sync_assets.orchestration import queue
-
     of, job = _queued_job("crm_sync_pipelines", account)
     database = _database()
     try:
-        database.query("select 1")  # a server that is away is told in five seconds; Dagster's storage waits for minutes
+        database.query("select 1")  # a server that is away is told in five seconds; Dagster's storage waits a minute
+        from sync_assets.definitions import defs
+        from sync_assets.orchestration import queue
+        from sync_assets.status import job_row
+
         with queue.dagster_instance() as instance:
             job_id, is_new = queue.ask_for(
                 job, of, requested_by=requested_by.strip() or _this_user(),
                 definitions=defs, instance=instance, database=database,
             )  # fmt: skip
             typer.echo(job_id)
+            row = job_row(database, job_id)
             if not is_new:
-                typer.echo("it is queued or running already", err=True)
-            if said := queue.silence(instance):
+                typer.echo(f"{row['status']} already, asked for by {row['requested_by']}", err=True)
+            if row["status"] == "queued" and (said := queue.silence(instance)):
                 typer.echo(said, err=True)
         if wait and _waited_for(database, job_id)["status"] != "succeeded":
             raise typer.Exit(3)

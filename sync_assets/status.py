@@ -51,7 +51,7 @@ def job_table(row: dict[str, Any]) -> Table:
     table.add_column(overflow="fold")
     for name, value in row.items():
         if name == "result" and value is not None:
-            value = ", ".join(f"{count:,} {part}" for part, count in value.items())
+            value = ", ".join(f"{count:,} {part}" for part, count in sorted(value.items()))
         elif name.endswith("_at") and value is not None:
             value = f"{value[:19].replace('T', ' ')} UTC"
         if value is not None:

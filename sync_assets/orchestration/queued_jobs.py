@@ -97,10 +97,10 @@ class OneAtATime(InProcessExecutor):
                     if event.is_step_failure:
                         said.append(_words(event))
                     yield event
-        except BaseException:
+        except BaseException as e:
             # Is Postgres out of reach, the next one who looks finds the lease lapsed and asks Dagster.
             with suppress(SyncError):
-                self._end(plan_context, database, f"interrupted while it ran. {AGAIN}")
+                self._end(plan_context, database, f"stopped while it ran ({type(e).__name__}). {AGAIN}")
             raise
         try:
             self._end(plan_context, database, "; ".join(said))

@@ -43,7 +43,7 @@ def test_asked_for_twice_it_is_one_run_whose_result_is_the_world_s(queueing: Que
     assert first.exit_code == 0 and first.stdout == f"{job_id}\n", "the id and nothing else"
     assert "no Dagster daemon runs" in first.stderr and "Next: start one" in first.stderr
     second = queueing.command("crm-sync-pipelines", "--requested-by", "bob")
-    assert second.stdout == first.stdout and "queued or running already" in second.stderr
+    assert second.stdout == first.stdout and "queued already, asked for by ann" in second.stderr
     (run,) = queueing.instance.get_runs()
     assert (run.run_id, run.job_name, run.status) == (job_id, JOB, dg.DagsterRunStatus.QUEUED)
     assert run.tags["sync_assets/requested_by"] == "ann"
@@ -195,8 +195,10 @@ def test_d1_a_killed_one_does_not_block_the_next(queueing: Queueing, tmp_path: P
     company.sandbox.latency = 30.0
     run = Execution(company, tmp_path, job=JOB)
     wait_until(lambda: queueing.statuses() == ["running"])
-    killed = queueing.ask()
+    found = queueing.command("crm-sync-pipelines")
+    killed = found.stdout.strip()
     assert queueing.row(killed)["status"] == "running", "one launched elsewhere is found by who asks"
+    assert "running already" in found.stderr and "daemon" not in found.stderr
     run.kill()
     after = queueing.ask()
     assert after != killed and queueing.row(killed)["status"] == "lost"
