@@ -26,7 +26,7 @@ class Queueing:
     company: Company
     instance: dg.DagsterInstance
     canary: Canary
-    definitions: dg.Definitions = field(init=False)
+    definitions: dg.Definitions = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.definitions = build_definitions(self.company.env)

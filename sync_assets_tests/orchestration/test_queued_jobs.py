@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from sync_assets.errors import SyncError
+from sync_assets.load import jobs
 from sync_assets.orchestration import queue
 from sync_assets.orchestration.queue import died_sensor
 from sync_assets_tests.orchestration.queueing import JOB, Queueing, steps
@@ -91,17 +93,8 @@ def test_a_run_launched_elsewhere_while_one_is_active_ends_at_once_and_names_it(
 def test_the_error_of_the_api_is_kept_and_the_next_one_may_come(queueing: Queueing) -> None:
     company = queueing.company
     company.sandbox.faults.set("A11", system="kommo", path=PIPELINES, status=403)
-
-    def daemon() -> None:
-        wait_until(lambda: queueing.statuses() == ["queued"])
-        queueing.work(queueing.instance.get_runs()[0].run_id)
-
-    worker = threading.Thread(target=daemon)
-    worker.start()
-    waited = queueing.command("crm-sync-pipelines", "--wait")
-    worker.join()
-    job_id = waited.stdout.splitlines()[0]
-    assert waited.exit_code == 3 and job_id == queueing.instance.get_runs()[0].run_id
+    job_id = queueing.ask()
+    assert not queueing.work(job_id).success
     told = shown(queueing, job_id)
     assert told["status"] == "failed" and told["result"] is None
     assert "403" in str(told["error"]) and "entity pipelines" in str(told["error"]) and "Next: " in str(told["error"])
@@ -188,6 +181,40 @@ def test_terminated_while_it_runs_it_is_canceled(queueing: Queueing) -> None:
     button.join()
     assert queueing.row(job_id)["status"] == "canceled" and queueing.ask() != job_id
     queueing.company.assert_ledger_adds_up()
+
+
+def test_while_it_runs_it_is_heard_of(make_queueing: Callable[..., Queueing]) -> None:
+    queueing = make_queueing(SYNC_LEASE_SECONDS="1")
+    job_id = queueing.ask()
+    queueing.company.sandbox.latency = 1.0
+    leases: set[str] = set()
+
+    def look() -> None:
+        wait_until(lambda: queueing.statuses() != ["queued"])
+        while queueing.statuses() == ["running"]:
+            leases.add(queueing.row(job_id)["lease_until"])
+            time.sleep(0.02)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    assert queueing.work(job_id).success
+    looking.join()
+    assert len(leases) > 1 and queueing.statuses() == ["succeeded"]
+
+
+def test_who_waits_is_told_by_the_exit_code_how_it_ended(queueing: Queueing) -> None:
+    def end(status: Any, **how: Any) -> None:
+        database = queueing.database()
+        wait_until(lambda: queueing.statuses()[-1:] == ["queued"])
+        assert jobs.end(database, jobs.active(database)[0].job_id, status, **how)
+        database.close()
+
+    for status, how, code in (("failed", {"error": "403"}, 3), ("succeeded", {"parts": {}}, 0)):
+        ending = threading.Thread(target=end, args=(status,), kwargs=how)
+        ending.start()
+        waited = queueing.command("crm-sync-pipelines", "--wait")
+        ending.join()
+        assert waited.exit_code == code and queueing.row(waited.stdout.strip())["status"] == status
 
 
 def test_d1_a_killed_one_does_not_block_the_next(queueing: Queueing, tmp_path: Path) -> None:
