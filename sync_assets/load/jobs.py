@@ -21,6 +21,17 @@ from sync_assets.load.holder import holder_is_dead, this_process
 
 Ended = Literal["succeeded", "failed", "canceled", "lost"]
 
+OTHER = """
+select job_id from sync.jobs
+ where account = %s and job = %s and job_id <> %s
+   and (status in ('queued', 'running')
+        or (status = 'succeeded' and %s between requested_at and ended_at
+            and not exists (select from sync.jobs own where own.job_id = %s)))
+ order by status = 'succeeded', requested_at limit 1
+"""
+"""A daemon that is slow to start runs may start one when the job that was active at its launch has ended; what was
+queued properly has a row of its own already."""
+
 END = """
 update sync.jobs
    set status = %s, error = %s, ended_at = clock_timestamp(),
@@ -77,7 +88,12 @@ def enqueue(database: Database, asked: Asked, submit: Callable[[], None]) -> str
         if cursor.rowcount:
             submit()
             return asked.job_id
-        return _active_one(cursor, asked)
+        cursor.execute(
+            "select job_id from sync.jobs where account = %s and job = %s and status in ('queued', 'running')",
+            (asked.account, asked.job),
+        )
+        row = cursor.fetchone()
+        return str(row[0]) if row else None
 
     for _ in range(5):
         # None: the other one ended between the two statements.
@@ -89,11 +105,14 @@ def enqueue(database: Database, asked: Asked, submit: Callable[[], None]) -> str
 def start(database: Database, asked: Asked, *, requested_at: datetime, lease_seconds: float) -> str | None:
     """Marks a job as running by this process, whether it was queued here or launched elsewhere.
 
-    Answers the id of another one that is queued or running; this one is superseded then and must do nothing.
+    Answers the id of another one that is queued or running, or was when this one was launched (`requested_at`) and has
+    succeeded since; this one is superseded then and must do nothing. One that came to nothing supersedes nobody.
     """
 
     def work(cursor: Cursor) -> str | None:
-        other = _active_one(cursor, asked, but=asked.job_id)
+        cursor.execute(OTHER, (asked.account, asked.job, asked.job_id, requested_at, asked.job_id))
+        row = cursor.fetchone()
+        other = str(row[0]) if row else None
         cursor.execute(
             "insert into sync.jobs (job_id, job, account, status, requested_by, requested_at, started_at, ended_at,"
             " active_job_id, holder, lease_until)"
@@ -161,13 +180,3 @@ def active(database: Database) -> list[Active]:
         " from sync.jobs where status in ('queued', 'running') order by requested_at"
     )
     return [Active(*row) for row in rows]
-
-
-def _active_one(cursor: Cursor, asked: Asked, *, but: str = "") -> str | None:
-    cursor.execute(
-        "select job_id from sync.jobs where account = %s and job = %s and status in ('queued', 'running')"
-        " and job_id <> %s",
-        (asked.account, asked.job, but),
-    )
-    row = cursor.fetchone()
-    return str(row[0]) if row else None

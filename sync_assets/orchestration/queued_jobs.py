@@ -71,7 +71,7 @@ class OneAtATime(InProcessExecutor):
             if other is None:
                 yield from self._recorded(plan_context, execution_plan, database)
                 return
-        said = f"{plan_context.job_name} is queued or running already as {other}: nothing was done"
+        said = f"{plan_context.job_name} was asked for already, as {other}: nothing was done"
         print(f"  {said}", flush=True)
         plan_context.instance.add_run_tags(plan_context.run_id, {ACTIVE_JOB_TAG: other})
         data = EngineEventData({ACTIVE_JOB_ID: dg.MetadataValue.dagster_run(other)})

@@ -178,6 +178,29 @@ def test_a_job_whose_process_is_dead_or_silent_is_alone(database: Database) -> N
     assert jobs.active(database) == []
 
 
+@pytest.mark.parametrize(("ended", "other"), [("succeeded", "first"), ("failed", None), ("lost", None)])
+def test_what_was_active_at_the_launch_counts_if_it_came_to_something(
+    database: Database, ended: Any, other: str | None
+) -> None:
+    jobs.enqueue(database, FIRST, nothing)
+    launched = database.query("select clock_timestamp()")[0]
+    started(database, FIRST)
+    jobs.end(database, "first", ended, error=None if ended == "succeeded" else "why")
+    assert jobs.start(database, SECOND, requested_at=launched, lease_seconds=60) == other
+    assert table(database)["second"] == ("superseded" if other else "running")
+
+
+def test_what_was_launched_or_queued_after_the_last_one_is_a_new_one(database: Database) -> None:
+    jobs.enqueue(database, FIRST, nothing)
+    started(database, FIRST)
+    jobs.end(database, "first", "succeeded", parts={})
+    jobs.enqueue(database, SECOND, nothing)
+    first_began = database.query("select started_at from sync.jobs where job_id = 'first'")[0]
+    assert jobs.start(database, SECOND, requested_at=first_began, lease_seconds=60) is None, "its row says it is due"
+    jobs.end(database, "second", "failed", error="why")
+    assert started(database, replace(SECOND, job_id="third")) is None
+
+
 def test_who_was_taken_for_lost_says_how_it_ended_after_all(database: Database) -> None:
     started(database, FIRST)
     jobs.end(database, "first", "lost", error="silent")

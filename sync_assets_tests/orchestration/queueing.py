@@ -49,18 +49,17 @@ class Queueing:
         assert run is not None and run.status == dg.DagsterRunStatus.QUEUED
         starting = dg.DagsterEvent(event_type_value="PIPELINE_STARTING", job_name=run.job_name)
         self.instance.report_dagster_event(starting, run_id=job_id)
-        return self._execute(run.job_name, job_id)
+        return self.begin(job_id)
 
-    def launch(self, job: str = JOB, **tags: str) -> dg.JobExecutionResult:
-        """A run that nobody queued: by a button, a schedule, `dagster job execute`."""
-        definition = self.definitions.resolve_job_def(job)
-        run = self.instance.create_run_for_job(definition, run_config=definition.run_config, tags=tags)
-        return self._execute(job, run.run_id)
+    def launched(self, **tags: str) -> str:
+        """A run that nobody queued (a button, a schedule, `dagster job execute`) and that has not begun."""
+        definition = self.definitions.resolve_job_def(JOB)
+        return self.instance.create_run_for_job(definition, run_config=definition.run_config, tags=tags).run_id
 
-    def _execute(self, job: str, run_id: str) -> dg.JobExecutionResult:
+    def begin(self, run_id: str) -> dg.JobExecutionResult:
         run = self.instance.get_run_by_id(run_id)
         assert run is not None
-        return execute_run(InMemoryJob(self.definitions.resolve_job_def(job)), run, self.instance)
+        return execute_run(InMemoryJob(self.definitions.resolve_job_def(run.job_name)), run, self.instance)
 
     def row(self, job_id: str) -> dict[str, Any]:
         (row,) = self.company.query("select to_jsonb(j) from sync.jobs j where job_id = %s", (job_id,))

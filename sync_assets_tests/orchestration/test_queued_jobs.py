@@ -73,7 +73,7 @@ def test_asked_for_twice_it_is_one_run_whose_result_is_the_world_s(queueing: Que
 
 def test_a_run_launched_elsewhere_while_one_is_active_ends_at_once_and_names_it(queueing: Queueing) -> None:
     active = queueing.ask()
-    result = queueing.launch(**{"dagster/schedule_name": "nightly"})
+    result = queueing.begin(queueing.launched(**{"dagster/schedule_name": "nightly"}))
     assert result.success and steps(result) == set() and queueing.company.sandbox.requests == []
     (told,) = (e for e in result.all_events if e.event_type == dg.DagsterEventType.ENGINE_EVENT)
     assert told.engine_event_data.metadata["active_job_id"].value == active and active in str(told.message)
@@ -83,9 +83,13 @@ def test_a_run_launched_elsewhere_while_one_is_active_ends_at_once_and_names_it(
     assert (row["status"], row["active_job_id"]) == ("superseded", active)
     assert row["requested_by"] == "schedule nightly"
 
-    # Where none is active it is the job like any other, and found by who asks meanwhile.
-    assert queueing.instance.run_coordinator.cancel_run(active)
-    result = queueing.launch()
+    # So does one that was launched then, even if a slow daemon starts it when the other has succeeded.
+    late = queueing.launched()
+    assert queueing.work(active).success
+    assert steps(queueing.begin(late)) == set() and queueing.row(late)["active_job_id"] == active
+
+    # Where none is active it is the job like any other.
+    result = queueing.begin(queueing.launched())
     assert result.success and "kommo__statuses" in steps(result)
     assert shown(queueing, result.run_id)["status"] == "succeeded"
 
