@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sync_assets.entity import Bucket, Derived, Entity, Params
+from sync_assets.entity import Bucket, Derived, Entity, Params, QueuedJob
 from sync_assets.errors import FixConfig, MissingSetting, UnsafeSetting
 from sync_assets.extract.dialect import Api
 from sync_assets.settings import FORMER_NAMES, AccountSettings, environment, typed
@@ -33,6 +33,7 @@ class System:
     rights: Callable[[Any, Any], str | None] | None = None
     """(door, settings) -> a fingerprint of what the token may read, None where the source does not tell."""
     derived: tuple[Derived, ...] = ()
+    jobs: tuple[QueuedJob, ...] = ()
     docs: str = ""
 
 
@@ -54,6 +55,10 @@ class Account:
 
     def entity(self, name: str) -> Entity:
         return next(e for e in self.entities if e.name == name)
+
+    def job_name(self, job: QueuedJob) -> str:
+        """A second account's job bears its label, as its schema does."""
+        return job.name + self.name.removeprefix(self.system.name)
 
     @property
     def options(self) -> dict[str, Any]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Annotated
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sync_assets.errors import MissingSetting, SyncError
+from sync_assets.errors import FixConfig, MissingSetting, SyncError
 
 if TYPE_CHECKING:
+    from sync_assets.account import Account
+    from sync_assets.entity import QueuedJob
     from sync_assets.load.database import Database
 
 app = typer.Typer(
@@ -74,19 +79,66 @@ def sandbox(context: typer.Context) -> None:
     raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 
+@app.command("crm-sync-pipelines")
+def crm_sync_pipelines(
+    requested_by: Annotated[str, typer.Option(help="Who asks; the user of this shell if not said.")] = "",
+    account: Annotated[str, typer.Option(help="Which Kommo account, where there are several: kommo_emea.")] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the job has ended.")] = False,
+) -> None:
+    """Queues the sync of Kommo's pipelines and statuses; prints its job_id, which is the id of the Dagster run.
+
+    Where one is queued or running already, prints the id of that one. Standard output is the id and nothing else.
+    Needs DATABASE_URL and DAGSTER_HOME as Dagster's daemon has them, which starts what is queued.
+
+    Exit codes: 0 it is queued or running, with --wait it has succeeded; 1 nothing was queued, and standard error says
+    why; 2 wrong usage; 3 with --wait it ended without success, and `sync-assets status --job ID` says why.
+    """
+    of, job = _queued_job("crm_sync_pipelines", account)
+    database = _database()
+    try:
+        database.query("select 1")  # a server that is away is told in five seconds; Dagster's storage waits a minute
+        from sync_assets.definitions import defs
+        from sync_assets.orchestration import queue
+        from sync_assets.status import job_row
+
+        with queue.dagster_instance() as instance:
+            job_id, is_new = queue.ask_for(
+                job, of, requested_by=requested_by.strip() or _this_user(),
+                definitions=defs, instance=instance, database=database,
+            )  # fmt: skip
+            typer.echo(job_id)
+            row = job_row(database, job_id)
+            if not is_new:
+                typer.echo(f"{row['status']} already, asked for by {row['requested_by']}", err=True)
+            if row["status"] == "queued" and (said := queue.silence(instance)):
+                typer.echo(said, err=True)
+        if wait and _waited_for(database, job_id)["status"] != "succeeded":
+            raise typer.Exit(3)
+    finally:
+        database.close()
+
+
 @app.command()
-def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
-    """Shows per entity the last full and incremental sync, the rows, and the last error."""
-    from sync_assets.status import status_rows, status_table
+def status(
+    job: Annotated[str, typer.Option(help="Show this job instead, by the id that queueing printed.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Shows per entity the last full and incremental sync, the rows, and the last error; with --job how one job is.
+
+    Exit codes: 0; 1 where the database cannot be read or no job has this id.
+    """
+    from sync_assets.status import job_table, status_rows, status_table
     from sync_assets.tables import console
 
     database = _database()
     try:
-        rows = status_rows(database)
+        rows: Any = _job(database, job) if job else status_rows(database)
     finally:
         database.close()
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
+    elif job:
+        console().print(job_table(rows))
     elif rows:
         console().print(status_table(rows))
     else:
@@ -102,6 +154,57 @@ def doctor() -> None:
     lines = list(diagnose())
     console().print(table(lines))
     raise typer.Exit(1 if any(line.state == "bad" for line in lines) else 0)
+
+
+def _queued_job(name: str, account: str) -> tuple[Account, QueuedJob]:
+    """The account whose job is meant. Raises MissingSetting where its system is not connected."""
+    from sync_assets.account import connected_accounts
+    from sync_assets.systems import SYSTEMS
+
+    system, job = next((s, j) for s in SYSTEMS for j in s.jobs if j.name == name)
+    accounts, left_out = connected_accounts(SYSTEMS)
+    own = {a.name: a for a in accounts if a.system is system}
+    if not own:
+        said = next(line for line in left_out if line.startswith(system.title))
+        raise MissingSetting(said, next_step="set its variables; .env.example says where their values are")
+    wanted = account or (next(iter(own)) if len(own) == 1 else system.name)
+    if wanted not in own:
+        raise FixConfig(f"no account {wanted}", next_step=f"choose one of {', '.join(own)}")
+    return own[wanted], job
+
+
+def _job(database: Database, job_id: str) -> dict[str, Any]:
+    """The job's row, after a look at whether a job that calls itself active still is."""
+    from sync_assets.load import jobs
+    from sync_assets.status import job_row
+
+    row = next((a for a in jobs.active(database) if a.job_id == job_id), None)
+    if row and (row.status == "queued" or row.alone):
+        from sync_assets.orchestration import queue
+
+        # Without Dagster at hand, what stands there is the best that is known.
+        with suppress(FixConfig), queue.dagster_instance() as instance:
+            queue.settle(database, instance)
+    return job_row(database, job_id)
+
+
+def _waited_for(database: Database, job_id: str) -> dict[str, Any]:
+    from sync_assets.status import job_row
+
+    looks = 0
+    while (row := job_row(database, job_id))["status"] in ("queued", "running"):
+        time.sleep(0.5)
+        looks += 1
+        if looks % 20 == 0:
+            _job(database, job_id)
+    return row
+
+
+def _this_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"  # a container's user without a name
 
 
 def _database() -> Database:

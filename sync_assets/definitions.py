@@ -13,6 +13,8 @@ from sync_assets.orchestration.checks import entity_checks
 from sync_assets.orchestration.derived import derived_assets, derived_checks
 from sync_assets.orchestration.io_manager import PostgresIOManager
 from sync_assets.orchestration.jobs import sync_jobs, sync_schedules
+from sync_assets.orchestration.queue import died_sensor
+from sync_assets.orchestration.queued_jobs import queued_jobs
 from sync_assets.orchestration.report import report
 from sync_assets.orchestration.resources import Sync
 from sync_assets.settings import environment, sync_settings
@@ -26,6 +28,7 @@ def build_definitions(env: Mapping[str, str] | None = None) -> dg.Definitions:
     for line in [*left_out, *former_names(SYSTEMS, env)]:
         logging.getLogger("sync_assets").warning(line)
     settings = sync_settings(env)
+    queued = queued_jobs(accounts)
     return dg.Definitions(
         assets=[
             report,
@@ -36,8 +39,9 @@ def build_definitions(env: Mapping[str, str] | None = None) -> dg.Definitions:
             *(check for account in accounts for check in entity_checks(account)),
             *(check for account in accounts for check in derived_checks(account)),
         ],
-        jobs=sync_jobs(accounts) if accounts else [],
+        jobs=[*sync_jobs(accounts), *queued] if accounts else [],
         schedules=sync_schedules(accounts),
+        sensors=[died_sensor] if queued else [],
         resources={"sync": Sync(), "postgres": PostgresIOManager()},
         executor=dg.in_process_executor,
     )

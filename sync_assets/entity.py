@@ -202,6 +202,15 @@ class Derived:
 
 
 @dataclass(frozen=True)
+class QueuedJob:
+    """Entities that are synced together when somebody asks for them by this name, once at a time."""
+
+    name: str
+    parts: Mapping[str, str]  # what the job's result calls an entity's rows -> the entity
+    doc: str = ""
+
+
+@dataclass(frozen=True)
 class Bucket:
     """A limit of the source: `rate` requests per second in the long run, `burst` of them at once."""
 

@@ -1,12 +1,14 @@
-"""Where every entity stands: when it was last synced, how many rows it has, what went wrong last."""
+"""Where every entity stands: when it was last synced, how many rows it has, what went wrong last; and one job."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from rich.table import Table
 
+from sync_assets.errors import FixConfig
 from sync_assets.load.database import Database
 
 STATUS = """
@@ -21,13 +23,40 @@ FIELDS = (
     "last_error_at", "waiting_links",
 )  # fmt: skip
 
+JOB_FIELDS = (
+    "job_id", "job", "account", "status", "requested_by", "requested_at", "started_at", "ended_at", "result", "error",
+    "active_job_id",
+)  # fmt: skip
+
 
 def status_rows(database: Database) -> list[dict[str, Any]]:
     """One dict per entity; times in ISO 8601, None where it never happened."""
-    rows = [dict(zip(FIELDS, row, strict=True)) for row in database.rows(STATUS)]
-    for row in rows:
-        row.update({name: value.isoformat() for name, value in row.items() if isinstance(value, datetime)})
-    return rows
+    return [_told(FIELDS, row) for row in database.rows(STATUS)]
+
+
+def job_row(database: Database, job_id: str) -> dict[str, Any]:
+    """The row of `sync.jobs`; times in ISO 8601, `result` as a dict. Raises FixConfig where no job has this id."""
+    row = database.query(f"select {', '.join(JOB_FIELDS)} from sync.jobs where job_id = %s", (job_id,))  # noqa: S608
+    if not row:
+        raise FixConfig(
+            f"no job has the id {job_id}",
+            next_step="take the id that queueing printed, or look into the table sync.jobs",
+        )
+    return _told(JOB_FIELDS, row)
+
+
+def job_table(row: dict[str, Any]) -> Table:
+    table = Table(show_header=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in row.items():
+        if name == "result" and value is not None:
+            value = ", ".join(f"{count:,} {part}" for part, count in sorted(value.items()))
+        elif name.endswith("_at") and value is not None:
+            value = f"{value[:19].replace('T', ' ')} UTC"
+        if value is not None:
+            table.add_row(name.replace("_", " "), value, style="red" if name == "error" else "")
+    return table
 
 
 def status_table(rows: list[dict[str, Any]]) -> Table:
@@ -50,3 +79,8 @@ def status_table(rows: list[dict[str, Any]]) -> Table:
 
 def _when(value: str | None) -> str:
     return value[:16].replace("T", " ") if value else "never"
+
+
+def _told(fields: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
+    named = zip(fields, row, strict=True)
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in named}

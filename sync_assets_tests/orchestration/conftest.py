@@ -3,18 +3,26 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
 from dagster._serdes import serialize_value
 
 from sync_assets.definitions import build_definitions
+from sync_assets.local import PROJECT
+from sync_assets.orchestration.queue import dagster_instance
 from sync_assets.orchestration.report import REPORT, evaluated_checks
+from sync_assets.postgres import EmbeddedPostgres
 from sync_assets.tables import CheckRow
 from sync_assets_tests.canary import Canary
 from sync_assets_tests.company import Company
+from sync_assets_tests.orchestration.queueing import Queueing
 
+NO_LOGS = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
 QUIET = {"python_logs": {"python_log_level": "INFO"}}
 
 
@@ -111,6 +119,63 @@ def make_installation(
 @pytest.fixture
 def installation(make_installation: Callable[..., Installation]) -> Installation:
     return make_installation()
+
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def dagster_template(cluster: EmbeddedPostgres, template: str) -> str:
+    """The name of a migrated database with Dagster's own tables too: making them takes two seconds."""
+    url = cluster.create_database("with_dagster", template)
+    with pytest.MonkeyPatch.context() as patch:
+        _home(patch, PROJECT, url)
+        with dagster_instance() as instance:
+            instance.get_runs()
+    return "with_dagster"
+
+
+@pytest.fixture
+def make_queueing(
+    cluster: EmbeddedPostgres,
+    dagster_template: str,
+    make_company: Callable[..., Company],
+    canary: Canary,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Callable[..., Queueing]]:
+    """make_queueing(**env) -> a company whose jobs are queued in a Dagster of its own."""
+    with ExitStack() as ends:
+
+        def make(**env: str | None) -> Queueing:
+            name = f"queueing_{next(_numbers)}"
+            url = cluster.create_database(name, dagster_template)
+            ends.callback(cluster.drop_database, name)
+            ends.callback(canary.check_database, url)
+            company = make_company(database_url=url, **env)
+            # Dagster copies what each step prints by two processes of its own: half of the time of such a run.
+            config = yaml.safe_load((PROJECT / "dagster.yaml").read_text(encoding="utf-8")) | {"compute_logs": NO_LOGS}
+            (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+            monkeypatch.chdir(tmp_path)
+            _home(monkeypatch, tmp_path, url)
+            for variable, value in company.env.items():
+                monkeypatch.setenv(variable, value)
+            queueing = Queueing(company, ends.enter_context(dagster_instance()), canary)
+            monkeypatch.setattr("sync_assets.definitions.defs", queueing.definitions)
+            return queueing
+
+        yield make
+
+
+@pytest.fixture
+def queueing(make_queueing: Callable[..., Queueing]) -> Queueing:
+    return make_queueing()
+
+
+def _home(patch: pytest.MonkeyPatch, home: Path, database_url: str) -> None:
+    patch.setenv("SYNC_ASSETS_ENV_FILE", "/dev/null")
+    patch.setenv("DAGSTER_HOME", str(home))
+    patch.setenv("DATABASE_URL", database_url)
 
 
 def _listen(canary: Canary, instance: dg.DagsterInstance) -> None:

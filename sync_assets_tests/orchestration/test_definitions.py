@@ -167,7 +167,8 @@ def test_jobs_and_schedules_have_the_promised_names_and_schedules_are_off() -> N
         for a in ("kaiten", "worksection", "hubspot", "kommo", "bitrix")
         for kind in ("full", "incremental")
     }
-    assert job_names(definitions) == {"full_sync", "incremental_sync", "integrity_checks", *per_account}
+    per_system = {"crm_sync_pipelines"}
+    assert job_names(definitions) == {"full_sync", "incremental_sync", "integrity_checks", *per_account, *per_system}
     schedules = {s.name: s for s in definitions.schedules or [] if isinstance(s, dg.ScheduleDefinition)}
     assert {name: (s.job_name, s.cron_schedule) for name, s in schedules.items()} == {
         "kaiten_incremental_every_6_hours": ("kaiten_incremental_sync", "0 */6 * * *"),
@@ -194,8 +195,26 @@ def test_every_job_ends_with_the_report_and_selects_its_own_accounts() -> None:
         accounts = {k.partition("/")[0] for k in keys} - {"sync"}
         if name == "integrity_checks":
             assert accounts == set()
+        elif name == "crm_sync_pipelines":
+            assert keys == {"kommo/pipelines", "kommo/statuses", "sync/report"}
         else:
             assert accounts == ({name.partition("_")[0]} & known or known), name
+
+
+def test_the_queue_s_job_is_there_where_kommo_is_and_says_what_it_does() -> None:
+    assert "crm_sync_pipelines" not in job_names(build_definitions(BOTH)) and not build_definitions(BOTH).sensors
+    emea = {name.replace("KOMMO_", "KOMMO_EMEA_"): value for name, value in KOMMO.items()}
+    definitions = build_definitions(KOMMO | emea)
+    assert {n for n in job_names(definitions) if n.startswith("crm_")} == {
+        "crm_sync_pipelines", "crm_sync_pipelines_emea"
+    }  # fmt: skip
+    for name, account in (("crm_sync_pipelines", "kommo"), ("crm_sync_pipelines_emea", "kommo_emea")):
+        job = definitions.resolve_job_def(name)
+        keys = {k.to_user_string() for k in job.asset_layer.selected_asset_keys}
+        assert keys == {f"{account}/pipelines", f"{account}/statuses", "sync/report"}
+        assert "pipelines and their statuses" in str(job.description) and "crm-sync-pipelines" in str(job.description)
+    (sensor,) = definitions.sensors or ()
+    assert sensor.default_status == dg.DefaultSensorStatus.RUNNING, "sync.jobs tells the truth without being asked"
 
 
 def test_two_accounts_of_one_system_are_two_groups() -> None:

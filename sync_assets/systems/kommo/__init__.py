@@ -1,7 +1,7 @@
 """Kommo (amoCRM): leads, people, tasks and what happened to them; https://developers.kommo.com."""
 
 from sync_assets.account import System
-from sync_assets.entity import Bucket
+from sync_assets.entity import Bucket, QueuedJob
 from sync_assets.systems.kommo.api import KommoApi, KommoSettings
 from sync_assets.systems.kommo.entities import ENTITIES
 
@@ -13,5 +13,12 @@ KOMMO = System(
     entities=lambda _: ENTITIES,
     buckets=(Bucket("api", rate=5),),  # of the vendor's 7: who breaks that again and again is locked out
     preflight=("/account", {}),
+    jobs=(
+        QueuedJob(
+            "crm_sync_pipelines",
+            parts={"pipelines": "pipelines", "stages": "statuses"},
+            doc="Reads the pipelines and their statuses.",
+        ),
+    ),
     docs="https://developers.kommo.com",
 )
