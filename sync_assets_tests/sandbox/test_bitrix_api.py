@@ -175,6 +175,14 @@ def test_users_speak_in_capitals_and_buyers_are_not_among_them(shop: Shop) -> No
     assert shop.call("user.current")["result"]["ID"] == "1" and "EMAIL" in shop.call("user.fields")["result"]
 
 
+@pytest.mark.parametrize(("dated", "told"), [("yes", True), ("no", False), ("drop", True)])
+def test_an_older_module_drops_filters_by_date_and_may_even_claim_to_know_them(dated: str, told: bool) -> None:
+    with Sandbox(rates=UNLIMITED, switches={"bitrix.dated": dated}) as sb, Shop(sb) as shop:
+        assert ("dateUpdate" in shop.call("sale.order.getFields")["result"]["order"]) is told
+        found = shop.rows("sale.order.list", filter={">=dateUpdate": "2035-01-01T00:00:00+03:00"})
+        assert bool(found) == (dated != "yes") and all(row["dateUpdate"] for row in found)
+
+
 def test_buyers_listed_and_rows_without_secrets_are_switches() -> None:
     switches = {"bitrix.buyers": "listed", "bitrix.user_secrets": "no", "bitrix.user_stamps": "site"}
     with Sandbox(rates=UNLIMITED, switches=switches) as sb, Shop(sb) as shop:

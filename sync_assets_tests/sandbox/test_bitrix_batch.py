@@ -1,5 +1,6 @@
 """Bitrix's batch: fifty commands, maps and lists, references to earlier results, and errors that come one by one."""
 
+import json
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -111,3 +112,11 @@ def test_faults_of_records_strike_inside_a_batch(shop: Shop) -> None:
     faults.clear()
     faults.set("A14", path="batch", forget=1.0)
     assert batch(shop, commands)["result"]["o"] == {"orders": []}
+
+
+def test_a_batch_is_aimed_at_by_its_commands(shop: Shop) -> None:
+    fault = shop.sandbox.faults.set("A3", path=r"sale\.payment\.list", status=502)
+    assert batch(shop, {"o": "sale.order.list"})["result_error"] == [] and fault.strikes == 0
+    answer = shop.http.post("batch", json={"cmd": {"o": "sale.order.list", "p": "sale.payment.list"}})
+    assert answer.status_code == 502
+    assert [json.loads(entry.body)["cmd"].get("p") for entry in shop.sandbox.requests] == [None, "sale.payment.list"]
