@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,8 @@ RENAMED = {
     "objects": {"stage_tag_id": "stage_id"},
 }
 """Where the company's books and the product use different words for one thing."""
+
+UTC = "-c timezone=UTC"
 
 KOMMO = ("KOMMO_BASE_URL", "KOMMO_ACCESS_TOKEN", "KOMMO_RATE")
 HUBSPOT = ("HUBSPOT_API_URL", "HUBSPOT_ACCESS_TOKEN", "HUBSPOT_PHONE_REGION", "HUBSPOT_RATE")
@@ -85,6 +87,7 @@ class Company:
     worlds: dict[str, Sandbox] = field(default_factory=dict)  # accounts that are not of `sandbox`
     settings: SyncSettings = field(init=False)
     accounts: dict[str, Account] = field(init=False)
+    _asked: Any = field(init=False, repr=False, default=None)  # the connection of `asking`
 
     def __post_init__(self) -> None:
         self.settings = sync_settings(self.env)
@@ -144,16 +147,25 @@ class Company:
 
     # Postgres
 
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """The queries within share one connection, which is most of what a small query costs. Not for threads."""
+        if self._asked is not None:
+            yield
+            return
+        with closing(psycopg2.connect(self.database_url, options=UTC)) as self._asked:
+            try:
+                yield
+            finally:
+                self._asked = None
+
     def query(self, query: str | sql.Composable, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         """The rows, where there are any; committed."""
-        connection = psycopg2.connect(self.database_url)
-        try:
-            with connection, connection.cursor() as cursor:
-                cursor.execute("set timezone = 'UTC'")
-                cursor.execute(query, parameters or None)
-                return cursor.fetchall() if cursor.description else []
-        finally:
-            connection.close()
+        shared = self._asked and nullcontext(self._asked)
+        opened = shared or closing(psycopg2.connect(self.database_url, options=UTC))
+        with opened as connection, connection, connection.cursor() as cursor:
+            cursor.execute(query, parameters or None)
+            return cursor.fetchall() if cursor.description else []
 
     def rows(self, entity: str, account: str = "kaiten") -> list[Record]:
         """The rows of an entity's table, all columns, in key order."""
@@ -166,7 +178,10 @@ class Company:
     def raw(self, entity: str, account: str = "kaiten") -> dict[Any, Record]:
         """raw_json by key; a composite key is a tuple."""
         keys = self.accounts[account].entity(entity).keys
-        return {_key(row, keys): row["raw_json"] for row in self.rows(entity, account)}
+        table = sql.Identifier(self.accounts[account].schema, entity)
+        columns = sql.SQL(", ").join(map(sql.Identifier, keys))
+        found = self.query(sql.SQL("select {0}, raw_json from {1} order by {0}").format(columns, table))
+        return {tuple(key) if len(keys) > 1 else key[0]: raw for *key, raw in found}
 
     def count(self, entity: str, account: str = "kaiten") -> int:
         return len(self.raw(entity, account))
@@ -175,6 +190,10 @@ class Company:
 
     def assert_world_equals_postgres(self, account: str = "kaiten", *, copies: bool = True) -> None:
         """Every entity: the same keys and the same content. `copies=False` after an incremental sync, see COPIES."""
+        with self.asking():
+            self._assert_world_equals_postgres(account, copies)
+
+    def _assert_world_equals_postgres(self, account: str, copies: bool) -> None:
         for entity in self.accounts[account].entities:
             world, held = self.truth(entity.name, account), self.raw(entity.name, account)
             missing, extra = world.keys() - held.keys(), held.keys() - world.keys()
@@ -208,6 +227,10 @@ class Company:
         return {_key(r, self.entity(entity, account).keys, spell): r for r in renamed}
 
     def assert_ledger_adds_up(self) -> None:
+        with self.asking():
+            self._assert_ledger_adds_up()
+
+    def _assert_ledger_adds_up(self) -> None:
         for complaint, query in BAD_LEDGER.items():
             assert not (found := self.query(query)), f"{complaint}: {found}"
         tables = [(account, entity.name) for account in self.accounts.values() for entity in account.entities]

@@ -34,12 +34,12 @@ def within(seconds: float) -> Iterator[None]:
 class Transport(httpx.HTTPTransport):
     def __init__(self, *, trust_env: bool, **options: Any) -> None:
         named = (os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")) if trust_env else ()
-        super().__init__(verify=_authorities(*named, certifi.where(), trust_env=trust_env), **options)
+        super().__init__(verify=_authorities((*named, certifi.where()), trust_env), **options)
         self._pool._network_backend = _Backend()
 
 
 @cache
-def _authorities(*places: str | None, trust_env: bool) -> ssl.SSLContext:
+def _authorities(_places: tuple[str | None, ...], trust_env: bool) -> ssl.SSLContext:
     """httpx's own choice among these places, whose files take 20 ms to read: once, not with each sync."""
     return httpx.create_ssl_context(trust_env=trust_env)
 

@@ -15,7 +15,7 @@ import psycopg2
 
 from sync_assets.postgres import EmbeddedPostgres
 
-MEMORY = Path("/dev/shm")
+MEMORY = Path("/dev/shm")  # noqa: S108  a folder of our own in it
 ROOM = 2 * 1024**3
 
 SMALL = {"max_wal_size": "192MB", "min_wal_size": "64MB"}
