@@ -29,7 +29,7 @@ from sync_assets.systems import SYSTEMS
 
 DAGSTER = Path(sys.executable).with_name("dagster")
 
-DEMO_RATES = {"kaiten": 60, "worksection": 10, "hubspot": 60, "kommo": 60}
+DEMO_RATES = {"kaiten": 60, "worksection": 10, "hubspot": 60, "kommo": 60, "bitrix": 20}
 """Requests per second in the demo: three to twelve times what the vendors let through, or it would mostly wait.
 HubSpot's searches and associations keep their own limits."""
 

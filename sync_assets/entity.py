@@ -100,6 +100,7 @@ class ById:
     omits: tuple[str, ...] = ()
     adds: tuple[str, ...] = ()
     at: str | None = None  # the field that holds the record, "" for the answer itself; None: where lists hold theirs
+    at_once: int = 1  # keys per request
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,7 @@ class Entity:
     merged: str = ""  # SQL over a row: a text[] of the keys that were merged into it
     deletions: str = ""  # a query of deletions that another entity tells of: key as text, and when
     after: tuple[str, ...] = ()  # entities that are better synced first
+    follows: str = ""  # the parent whose changes tell of its own: what it knows of, so far this was surely read
     tells_totals: bool = False  # a read of it says how many records there are
     erasable: bool = False  # a record that is gone and not in the bin was erased for good: so is our copy
     codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # columns whose known values are few

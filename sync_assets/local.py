@@ -43,8 +43,8 @@ class SandboxProcess:
     @property
     def environment(self) -> dict[str, str]:
         """The variables that connect the product to it."""
-        kaiten, worksection, hubspot, kommo = (
-            self.places[name] for name in ("kaiten", "worksection", "hubspot", "kommo")
+        kaiten, worksection, hubspot, kommo, bitrix = (
+            self.places[name] for name in ("kaiten", "worksection", "hubspot", "kommo", "bitrix")
         )
         return {
             "KAITEN_API_URL": kaiten["url"],
@@ -57,6 +57,7 @@ class SandboxProcess:
             "HUBSPOT_PHONE_REGION": "RU",
             "KOMMO_BASE_URL": kommo["url"],
             "KOMMO_ACCESS_TOKEN": kommo["token"],
+            "BITRIX_WEBHOOK_URL": bitrix["url"],
         }
 
     def live(self, steps: int) -> None:

@@ -17,10 +17,10 @@ from sync_assets.errors import SyncError
 from sync_assets.load.database import Database
 from sync_assets.load.migrations import migrate
 from sync_assets.sandbox.server import Sandbox
-from sync_assets.sandbox.world import World
 from sync_assets.settings import SyncSettings, sync_settings
 from sync_assets.sync import Connected, Outcome, Request, connected, sync_entity
 from sync_assets.systems import SYSTEMS
+from sync_assets_tests.truths import FIELDS, IDS, bitrix, hubspot, number
 
 Record = dict[str, Any]
 
@@ -33,6 +33,7 @@ RENAMED = {
 UTC = "-c timezone=UTC"
 
 KOMMO = ("KOMMO_BASE_URL", "KOMMO_ACCESS_TOKEN", "KOMMO_RATE")
+BITRIX = ("BITRIX_WEBHOOK_URL", "BITRIX_RATE")
 HUBSPOT = ("HUBSPOT_API_URL", "HUBSPOT_ACCESS_TOKEN", "HUBSPOT_PHONE_REGION", "HUBSPOT_RATE")
 """The variables of its account, for tests that leave it out."""
 
@@ -76,6 +77,8 @@ def environment(sandbox: Sandbox, database_url: str, **more: str) -> dict[str, s
         "KOMMO_BASE_URL": sandbox.url("kommo"),
         "KOMMO_ACCESS_TOKEN": sandbox.world.systems["kommo"].credentials()["token"],
         "KOMMO_RATE": "0",
+        "BITRIX_WEBHOOK_URL": sandbox.bitrix_url,
+        "BITRIX_RATE": "0",
         **more,
     }
 
@@ -219,8 +222,12 @@ class Company:
         names = RENAMED.get(entity, {}) if system == "worksection" else {}
         world = self.worlds.get(account, self.sandbox).world
         if system == "hubspot":
-            records = hubspot_truth(world, entity)
-            return {_key(r, self.entity(entity, account).keys, IDS.get(entity, _number)): r for r in records}
+            records = hubspot(world, entity)
+            return {_key(r, self.entity(entity, account).keys, IDS.get(entity, number)): r for r in records}
+        if system == "bitrix":
+            fields = FIELDS.get(entity, self.entity(entity, account).keys)
+            held = self.raw(entity, account) if entity == "products" else {}
+            return {_key(r, fields, number): r for r in bitrix(world, entity, held)}
         records = world.truth(system, entity)
         renamed = [{names.get(name, name): value for name, value in r.items()} for r in records]
         spell = str if system == "worksection" else (lambda v: v)
@@ -249,39 +256,6 @@ class Company:
         )
         for name, living, born, buried in self.query(counts):
             assert living == born - buried, f"{name}: {born} created, {buried} deleted or merged, but {living} live"
-
-
-IDS: dict[str, Any] = dict.fromkeys(("pipelines", "stages", "property_definitions"), str)
-"""How HubSpot's ids are spelled where they are no numbers."""
-
-
-def hubspot_truth(world: World, entity: str) -> list[Record]:
-    """The portal's books in the product's words: associations are one record per source and target type."""
-    if not entity.endswith("_associations"):
-        found = world.truth("hubspot", entity)
-        mirrored = ("contacts", "deals", "calls")
-        return [r for r in found if entity != "property_definitions" or r["object_type"] in mirrored]
-    sets: dict[tuple[str, str], dict[int, list[Record]]] = {}
-    for row in world.truth("hubspot", "associations"):
-        if row["from_type"] == f"{entity.removesuffix('_associations')}s" and row["to_type"] != "companies":
-            kind = {"category": row["category"], "typeId": row["type_id"], "label": row["label"]}
-            targets = sets.setdefault((row["to_type"], row["from_id"]), {})
-            targets.setdefault(int(row["to_id"]), []).append(kind)
-    return [
-        {
-            "id": id,
-            "to_type": to,
-            "to": [
-                {"toObjectId": target, "associationTypes": sorted(kinds, key=lambda k: int(k["typeId"]))}
-                for target, kinds in sorted(targets.items())
-            ],
-        }
-        for (to, id), targets in sets.items()
-    ]
-
-
-def _number(value: Any) -> Any:
-    return int(value) if str(value).isdigit() else value
 
 
 def _key(record: Record, names: Sequence[str], spell: Any = lambda value: value) -> Any:

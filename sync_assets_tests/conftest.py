@@ -15,6 +15,7 @@ pytest.register_assert_rewrite("sync_assets_tests.company", "sync_assets_tests.c
 
 from sync_assets.extract import http  # noqa: E402
 from sync_assets.postgres import EmbeddedPostgres  # noqa: E402
+from sync_assets.sandbox.bitrix.people import CANARY as PASSWORDS  # noqa: E402
 from sync_assets.sandbox.server import Sandbox  # noqa: E402
 from sync_assets_tests.canary import Canary  # noqa: E402
 from sync_assets_tests.company import Company, environment  # noqa: E402
@@ -22,7 +23,8 @@ from sync_assets_tests.databases import Databases  # noqa: E402
 from sync_assets_tests.mirror import Mirror  # noqa: E402
 from sync_assets_tests.postgres.temporary import temporary_postgres  # noqa: E402
 
-UNLIMITED = dict.fromkeys(("kaiten", "worksection", "hubspot", "hubspot.search", "hubspot.associations", "kommo"), 0.0)
+LIMITS = ("kaiten", "worksection", "hubspot", "hubspot.search", "hubspot.associations", "kommo", "bitrix")
+UNLIMITED = dict.fromkeys(LIMITS, 0.0)
 IMPATIENT = {
     "SYNC_RETRIES": "3",
     "SYNC_REQUEST_SECONDS": "5",
@@ -151,7 +153,7 @@ def make_company(
         sandbox = sandbox or make_sandbox()
         given = {**environment(sandbox, database_url or make_database()), **IMPATIENT, **env}
         company = Company(sandbox, {name: value for name, value in given.items() if value is not None})
-        canary.watch(*company.secrets())
+        canary.watch(*company.secrets(), PASSWORDS)
         return company
 
     return make

@@ -103,7 +103,7 @@ def test_doctor_finds_nothing_where_all_is_well(ask: Ask, company: Company) -> N
     result = ask(company, "doctor")
     assert result.exit_code == 0, result.output
     for finding in (
-        "4 accounts: kaiten, worksection, hubspot, kommo",
+        "5 accounts: kaiten, worksection, hubspot, kommo, bitrix",
         "PostgreSQL",
         "sql/ is applied",
         "Kaiten answers and accepts the token",

@@ -26,6 +26,7 @@ def test_an_empty_environment_connects_nothing_and_says_what_to_set() -> None:
         "Worksection is left out: WORKSECTION_DOMAIN and WORKSECTION_HASH not set",
         "HubSpot is left out: HUBSPOT_ACCESS_TOKEN not set",
         "Kommo is left out: KOMMO_BASE_URL and KOMMO_ACCESS_TOKEN not set",
+        "Bitrix is left out: BITRIX_WEBHOOK_URL not set",
     ]
 
 

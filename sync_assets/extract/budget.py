@@ -35,7 +35,10 @@ class Query(Protocol):
 
 
 class Budget:
-    """The buckets of one account. `query` runs one autocommitted statement; calls are made one at a time."""
+    """The buckets of one account. `query` runs one autocommitted statement; calls are made one at a time.
+
+    A name that no bucket bears has no limit and can be paused.
+    """
 
     def __init__(self, account: str, buckets: Sequence[Bucket], query: Query) -> None:
         self._account = account
@@ -53,6 +56,7 @@ class Budget:
         waiting_since = time.monotonic()
         while True:
             with self._lock:
+                self._known(bucket)
                 at, back = self._next_slot(bucket)
             if at is None:
                 if back > max_wait:
@@ -74,6 +78,7 @@ class Budget:
         """Nothing leaves through the bucket, or through any where none is named, for every process of ours."""
         with self._lock:
             for name in self._buckets if bucket is None else (bucket,):
+                self._known(name)
                 self._slots[name].clear()
                 self._query("select sync.pause(%s, %s, %s, %s)", (self._account, name, min(seconds, 86_400.0), why))
 
@@ -91,6 +96,10 @@ class Budget:
             time.sleep(max(0.0, seconds))
         elif stop.wait(max(0.0, seconds)):
             raise Stopped()
+
+    def _known(self, bucket: str) -> None:
+        if bucket not in self._buckets:
+            self._buckets[bucket], self._slots[bucket] = Bucket(bucket, rate=0), deque()
 
     def _why(self, bucket: str) -> str:
         """What the longest pause that is under way is for, whichever process was asked to keep it."""

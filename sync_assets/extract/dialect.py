@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 import httpx
 
@@ -30,6 +30,7 @@ class Answer:
     headers: httpx.Headers
     body: bytes
     seen: int = 0
+    path: str = ""  # what was asked for
 
     @property
     def date(self) -> datetime | None:
@@ -53,6 +54,10 @@ class Api(Protocol):
 
     def bucket(self, path: str) -> str: ...
 
+    def part(self, path: str) -> str | None:
+        """What the source may make wait by itself within a bucket: a method, for instance."""
+        return None
+
     def check(self, answer: Answer) -> None:
         """Raises what a refusal means; Pause for "wait and ask again"."""
 
@@ -72,12 +77,14 @@ class Api(Protocol):
 
 
 class Pause(SyncError):
-    """The source asks to wait. `seconds` as told, or None where it tells nothing; `everybody`: in all buckets."""
+    """The source asks to wait. `seconds` as told, or None where it tells nothing; who waits is the `reach`."""
 
-    def __init__(self, seconds: float | None, what: str = "", *, everybody: bool = False) -> None:
+    def __init__(
+        self, seconds: float | None, what: str = "", *, reach: Literal["part", "bucket", "account"] = "bucket"
+    ) -> None:
         super().__init__(what or "the source asks to wait")
         self.seconds = seconds
-        self.everybody = everybody
+        self.reach = reach
 
 
 def retry_after(headers: httpx.Headers, now: float) -> float | None:

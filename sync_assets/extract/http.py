@@ -108,8 +108,10 @@ class Door:
         if self._refused:
             raise copy(self._refused)  # a copy: each entity adds its own name
         where = {"system": self._system, "endpoint": self._mask(path)}
-        bucket = self.api.bucket(path)
+        bucket, part = self.api.bucket(path), self.api.part(path)
         for attempt in range(1, self._retries + 1):
+            if part:
+                self.budget.take(part, stop=stop, max_wait=self._max_wait)
             seen = self.budget.take(bucket, stop=stop, max_wait=self._max_wait)
             try:
                 answer = self._once(path, params, body, seen)
@@ -123,7 +125,7 @@ class Door:
                 return answer
             except Pause as e:
                 wait = e.seconds if e.seconds is not None and e.seconds > 0 else self._backoff(attempt)
-                self.budget.pause(None if e.everybody else bucket, wait, why=e.what)
+                self.budget.pause({"part": part, "bucket": bucket, "account": None}[e.reach], wait, why=e.what)
                 if wait > self._max_wait:
                     raise Throttled(f"{e.what}: {wait:.0f} s", **where) from None
                 error: SyncError = Throttled(f"told to wait {attempt} times in a row", **where)
@@ -176,7 +178,7 @@ class Door:
                         raise AnswerTooLarge(what, head=(parts or [part])[0][:HEAD], size=size, seen=seen)
                     parts.append(part)
                 self._watch_clock(response.headers)
-                return Answer(response.status_code, response.headers, b"".join(parts), seen)
+                return Answer(response.status_code, response.headers, b"".join(parts), seen, path)
         except httpx.HTTPError as e:
             raise _ours(e, self._deadline) from None
         except ssl.SSLError:

@@ -32,6 +32,7 @@ class Page:
     keys: list[str | None]
     suspect: bool = False
     after: Position | None = None
+    sets: tuple[str, list[str]] | None = None  # (column, values): every record that has one of them is in this page
     oversized: dict[str, AnswerTooLarge] = field(default_factory=dict)  # by key: of these the record is only its head
 
     def joined(self, other: Page) -> Page:

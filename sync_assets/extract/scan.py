@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+|"', re.DOTALL)
 UNENDED = b'"'
@@ -85,6 +85,32 @@ def _end(body: bytes, start: int) -> int:
         if depth == 0:
             return match.end()
     raise ValueError("the object does not end")
+
+
+def only(record: bytes, names: Collection[str]) -> bytes:
+    """The object `record` with no other top-level fields than those in `names`, byte by byte as they came."""
+    kept = (b'"' + name.encode() + b'":' + value for name, value in fields(record) if name in names)
+    return b"{" + b",".join(kept) + b"}"
+
+
+def fields(record: bytes) -> Iterator[tuple[str, bytes]]:
+    """The top-level fields of the object `record`, byte by byte as they came.
+
+    None for what is no object; of an object that does not end, what ended.
+    """
+    depth, start, name, previous = 0, -1, b"", b""
+    for match in TOKEN.finditer(record):
+        token = match.group()
+        if token == UNENDED or (depth == 0 and token != b"{"):
+            break
+        if depth == 1 and token == b":" and start < 0:
+            name, start = previous, match.end()
+        elif depth == 1 and token in (b",", b"}"):
+            if start >= 0:
+                yield name[1:-1].decode("utf-8", "replace"), record[start : match.start()].strip()
+            start = -1
+        depth += (token in (b"[", b"{")) - (token in (b"]", b"}"))
+        previous = token
 
 
 def scalars(record: bytes) -> Iterator[tuple[str, bytes]]:

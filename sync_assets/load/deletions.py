@@ -81,6 +81,12 @@ LIVING = """
 select {key} from {table} t join unnest(%(keys)s::text[]) k(key) on {same_key} where t.seen < %(seen)s
 """
 
+# A set that was read whole later than a row of it, and without it.
+LEFT_ITS_SET = """
+select {key} from {table} t
+ where t.{column}::text = any(%(values)s) and {key} <> all(%(shown)s) and t.seen < %(seen)s
+"""
+
 # Never older than what is held: a record that changed after it was deleted was restored.
 TOLD = """
 select {key}, max(told.at) from ({deletions}) told(key, at) join {table} t on {same_key}
@@ -204,6 +210,17 @@ def still_living(cursor: Cursor, target: Target, keys: Sequence[str], *, seen: i
         key=target.key_text("t"), table=target.table, same_key=target.same_key("t", target.parts("k.key"))
     )
     cursor.execute(statement, {"keys": list(keys), "seen": seen})
+    return [key for (key,) in cursor.fetchall()]
+
+
+def left_its_set(
+    cursor: Cursor, target: Target, column: str, values: Sequence[str], *, shown: Sequence[str], seen: int
+) -> list[str]:
+    """The rows with one of `values` in `column` that are not among the `shown`, and were read before `seen`."""
+    statement = sql.SQL(LEFT_ITS_SET).format(
+        key=target.key_text("t"), table=target.table, column=sql.Identifier(column)
+    )
+    cursor.execute(statement, {"values": list(values), "shown": list(shown), "seen": seen})
     return [key for (key,) in cursor.fetchall()]
 
 

@@ -266,6 +266,12 @@ class Ledger:
             state.sweep_seen, state.began = saved["seen"], saved["began"]
         return state
 
+    def watermark_of(self, entity: str) -> datetime | None:
+        """How far another entity of the account was surely read."""
+        query = "select max(watermark) from sync.metadata where account = %s and entity = %s"
+        watermark: datetime | None = self._database.query(query, (self._account, entity))[0]
+        return watermark
+
     def sweep(self) -> Position | None:
         """Declares this sync a complete sweep. Answers where an unfinished one is to be gone on from."""
         state = self.state

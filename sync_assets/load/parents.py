@@ -14,7 +14,7 @@ from sync_assets.entity import Link
 from sync_assets.load.target import Target
 
 HEAL_AT_ONCE = 200
-"""Parents asked for by key in one sync; the rest follow with the next."""
+"""Requests for parents by key in one sync; the rest follow with the next."""
 
 NEXT_TRY = "least(interval '1 day', interval '5 minutes' * power(2, tries))"
 
@@ -131,7 +131,8 @@ def settle(cursor: Cursor, parent: Target) -> None:
 
 def due(cursor: Cursor, parent: Target) -> list[str]:
     """Keys of parents to be asked for now."""
-    cursor.execute(DUE, {"account": parent.account, "entity": parent.entity.name, "most": HEAL_AT_ONCE})
+    most = HEAL_AT_ONCE * (parent.entity.one.at_once if parent.entity.one else 1)
+    cursor.execute(DUE, {"account": parent.account, "entity": parent.entity.name, "most": most})
     return [key for (key,) in cursor.fetchall()]
 
 

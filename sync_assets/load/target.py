@@ -29,6 +29,8 @@ select a.attname, format_type(a.atttypid, a.atttypmod), pg_get_expr(d.adbin, d.a
 
 CAST = re.compile(r"^sync\.to_([a-z]+[a-z_]*\d*)\((.*)\)$", re.DOTALL)
 
+FIELD = re.compile(r"^\(raw_json ->> '([^']+)'::text\)$")
+
 
 @dataclass(frozen=True)
 class Column:
@@ -63,6 +65,13 @@ class Target:
         return next(c.type for c in self.columns if c.name == name)
 
     @cached_property
+    def key_fields(self) -> tuple[str, ...]:
+        """The field of a record that each part of its key comes from."""
+        sources = ((next(c for c in self.columns if c.name == k).source or "") for k in self.entity.keys)
+        named = [FIELD.match(source) for source in sources]
+        return tuple(found.group(1) if found else key for found, key in zip(named, self.entity.keys, strict=True))
+
+    @cached_property
     def numeric_keys(self) -> tuple[bool, ...]:
         return tuple(self.type_of(k) == "bigint" for k in self.entity.keys)
 
@@ -86,8 +95,8 @@ class Target:
         letter = "." if len(self.entity.keys) == 1 else "[^/]"
         text = f"substring({document} ->> {{key}} from '^{letter}{{{{1,{LONGEST_KEY}}}}}$')"
         parts = [
-            sql.SQL(number if numeric else text).format(key=sql.Literal(key))
-            for key, numeric in zip(self.entity.keys, self.numeric_keys, strict=True)
+            sql.SQL(number if numeric else text).format(key=sql.Literal(field))
+            for field, numeric in zip(self.key_fields, self.numeric_keys, strict=True)
         ]
         return sql.SQL("({})").format(sql.SQL(" || '/' || ").join(parts))
 

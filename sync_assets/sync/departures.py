@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from sync_assets.entity import Inside
@@ -58,6 +59,24 @@ class Departures:
         outcome.gone = {key: d.evidence for key, d in departed.items()}
         self._bury(departed | self._superseded())
 
+    def from_sets(self, cursor: Cursor, pages: Sequence[Page]) -> int:
+        """Buries what is missing from sets that these pages show whole. Raises FuseBlown where that is too much."""
+        departed: dict[str, Departed] = {}
+        for page in pages:
+            if page.sets:
+                column, values = page.sets
+                shown = [key for key in page.keys if key is not None]
+                left = deletions.left_its_set(cursor, self._target, column, values, shown=shown, seen=page.seen)
+                departed |= dict.fromkeys(left, Departed(f"everything of its {column} was read, without it"))
+        if not departed:
+            return 0
+        cursor.execute("select deleted from sync.logs where id = %s", (self._sync.state.log_id,))
+        (before,) = cursor.fetchone() or (0,)
+        cursor.execute(sql.SQL("select count(*) from {}").format(self._target.table))
+        (rows,) = cursor.fetchone() or (0,)
+        self._fuse().check(missing=before + len(departed), rows=before + rows, seen=rows)
+        return deletions.bury(cursor, self._target, departed, self._sync.state.log_id)[0]
+
     def _superseded(self) -> dict[str, Departed]:
         def work(cursor: Cursor) -> dict[str, str]:
             aliases.learn(cursor, self._target, self._sync.state.log_id)
@@ -73,8 +92,10 @@ class Departures:
 
     def _check_fuse(self, missing: int) -> None:
         rows = self._sync.rows()
-        fuse = deletions.Fuse(self._sync.connection.settings.sync_fuse_percent, self._sync.request.allow_deletions)
-        fuse.check(missing=missing, rows=rows, seen=rows)
+        self._fuse().check(missing=missing, rows=rows, seen=rows)
+
+    def _fuse(self) -> deletions.Fuse:
+        return deletions.Fuse(self._sync.connection.settings.sync_fuse_percent, self._sync.request.allow_deletions)
 
     def _same_rights(self) -> bool:
         before, now = self._sync.state.rights, self._sync.connection.rights
@@ -91,8 +112,7 @@ class Departures:
         known = self._database.transaction(partial(aliases.known, target=self._target, keys=unseen.keys))
         self._bury({key: _merged(into, "known to be merged") for key, into in known.items()})
         keys = [key for key in unseen.keys if key not in known]
-        fuse = deletions.Fuse(sync.connection.settings.sync_fuse_percent, sync.request.allow_deletions)
-        fuse.check(missing=len(keys) - self._bereft(keys), rows=unseen.living, seen=unseen.seen)
+        self._fuse().check(missing=len(keys) - self._bereft(keys), rows=unseen.living, seen=unseen.seen)
         if sync.request.allow_deletions is not None:
             sync.outcome.remark(
                 f"up to {sync.request.allow_deletions} deletions were allowed, {len(keys)} records are missing"

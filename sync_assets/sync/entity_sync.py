@@ -56,6 +56,7 @@ class EntitySync:
         self._names: tuple[str, ...] | None = None
         self._claims: list[tuple[int, int]] = []
         self._withheld: list[str] = []
+        self._followed: datetime | None = None
         self._departures = Departures(self, lambda pages: self._commit(pages, batch(pages, entity.sparse)))
 
     @property
@@ -67,6 +68,8 @@ class EntitySync:
             self.ledger.no_sweep()
             self._departures.by_key(self.request.ids)
         else:
+            if self.entity.follows:
+                self._followed = self.ledger.watermark_of(self.entity.follows)
             plan = decide(
                 self.entity,
                 self.request,
@@ -97,6 +100,8 @@ class EntitySync:
     def close(self) -> Outcome:
         stored = sql.SQL("select count(*), max(source_changed_at) from {}").format(self.target.table)
         rows, newest = self.connection.database.query(stored)
+        if self.entity.follows:
+            newest = self._followed
         self.outcome.rows = rows
         self.outcome.totals = self.ledger.close(
             "success",
@@ -137,7 +142,7 @@ class EntitySync:
 
         return Fetch(
             ask,
-            Splitter(self._door.api.at, self.entity.keys, self.target.canonical),
+            Splitter(self._door.api.at, self.target.key_fields, self.target.canonical),
             self.connection.stored_keys,
             names=self._names,
             remark=self.outcome.remark,
@@ -225,6 +230,7 @@ class EntitySync:
         self.ledger.end_commit(
             cursor,
             counts,
+            deleted=self._departures.from_sets(cursor, pages),
             pages=pages,
             sighted=self._complete,
             position=pages[-1].after if self._complete else None,

@@ -50,6 +50,8 @@ def surely_read(
 ) -> datetime | None:
     """The watermark: the newest source time up to which everything was read; None leaves it where it is.
 
+    `newest` is the newest change that is stored, of an entity that follows another one how far that one was read.
+
     Rows may change behind a read that is under way: nothing later than the source's clock at its beginning counts.
     """
     partial = request.kind == "selective" or request.ids or request.since
@@ -57,4 +59,4 @@ def surely_read(
         return None
     if newest and began:
         return min(newest, began)
-    return began if entity.changes else None
+    return began if entity.changes and not entity.follows else None

@@ -16,6 +16,7 @@ ENVIRONMENT = {
     "HUBSPOT_ACCESS_TOKEN": "no-token",
     "KOMMO_BASE_URL": "https://example.kommo.com",
     "KOMMO_ACCESS_TOKEN": "no-token",
+    "BITRIX_WEBHOOK_URL": "https://example.bitrix24.com/rest/1/no-secret/",
 }
 ACCOUNTS: list[Account] = connected_accounts(SYSTEMS, ENVIRONMENT)[0]
 NAMES = [a.name for a in ACCOUNTS]

@@ -66,6 +66,11 @@ def test_an_incremental_sync_changes_what_changed(company: Company, account: str
         kommo.update("leads", min(kommo.living["leads"]), name="Another")
         changed = company.synced("incremental", account)["leads"].totals
         assert changed["fetched"] < 20
+    elif account == "bitrix":
+        bitrix = company.sandbox.world.bitrix
+        bitrix.set_status(bitrix.tables["orders"].ids[0], "RD")
+        changed = company.synced("incremental", account)["orders"].totals
+        assert changed["fetched"] < 20
     else:
         task = next(iter(company.sandbox.world.worksection.tasks))
         company.sandbox.world.worksection.rename_task(task, "Another name")

@@ -25,7 +25,8 @@ DATABASE = {"DATABASE_URL": "postgresql://postgres:password-canary-0123456789@db
 HUBSPOT = {"HUBSPOT_ACCESS_TOKEN": "hubspot-canary-0123456789"}
 KOMMO = {"KOMMO_BASE_URL": "https://example.kommo.com", "KOMMO_ACCESS_TOKEN": "kommo-canary-0123456789"}
 BOTH = {**KAITEN, **WORKSECTION}
-ALL = {**BOTH, **HUBSPOT, **KOMMO}
+BITRIX = {"BITRIX_WEBHOOK_URL": "https://example.bitrix24.com/rest/1/bitrix-canary-0123456789/"}
+ALL = {**BOTH, **HUBSPOT, **KOMMO, **BITRIX}
 
 EDGES = {
     "kaiten/spaces": set(),
@@ -66,6 +67,19 @@ EDGES = {
     "kommo/companies": set(),
     "kommo/tasks": set(),
     "kommo/events": set(),
+    "bitrix/order_statuses": set(),
+    "bitrix/delivery_statuses": set(),
+    "bitrix/status_langs": set(),
+    "bitrix/users": set(),
+    "bitrix/catalogs": set(),
+    "bitrix/sections": {"bitrix/catalogs"},
+    "bitrix/products": {"bitrix/catalogs"},
+    "bitrix/prices": set(),
+    "bitrix/orders": set(),
+    "bitrix/order_items": {"bitrix/orders"},
+    "bitrix/payments": {"bitrix/orders"},
+    "bitrix/shipments": {"bitrix/orders"},
+    "bitrix/order_properties": {"bitrix/orders"},
     "hubspot/call_contacts": {"hubspot/calls", "hubspot/contacts", "hubspot/call_associations"},
     "sync/report": set(),
 }
@@ -149,7 +163,9 @@ def test_every_asset_has_every_check_and_each_check_says_what_it_is() -> None:
 def test_jobs_and_schedules_have_the_promised_names_and_schedules_are_off() -> None:
     definitions = build_definitions(ALL)
     per_account = {
-        f"{a}_{kind}_sync" for a in ("kaiten", "worksection", "hubspot", "kommo") for kind in ("full", "incremental")
+        f"{a}_{kind}_sync"
+        for a in ("kaiten", "worksection", "hubspot", "kommo", "bitrix")
+        for kind in ("full", "incremental")
     }
     assert job_names(definitions) == {"full_sync", "incremental_sync", "integrity_checks", *per_account}
     schedules = {s.name: s for s in definitions.schedules or [] if isinstance(s, dg.ScheduleDefinition)}
@@ -162,6 +178,8 @@ def test_jobs_and_schedules_have_the_promised_names_and_schedules_are_off() -> N
         "hubspot_full_weekly": ("hubspot_full_sync", "14 3 * * 0"),
         "kommo_incremental_every_6_hours": ("kommo_incremental_sync", "21 */6 * * *"),
         "kommo_full_weekly": ("kommo_full_sync", "21 3 * * 0"),
+        "bitrix_incremental_every_6_hours": ("bitrix_incremental_sync", "28 */6 * * *"),
+        "bitrix_full_weekly": ("bitrix_full_sync", "28 3 * * 0"),
     }
     assert {s.default_status for s in schedules.values()} == {dg.DefaultScheduleStatus.STOPPED}
 
@@ -204,6 +222,7 @@ def test_an_environment_without_accounts_loads_and_says_why(caplog: pytest.LogCa
         "Worksection is left out: WORKSECTION_DOMAIN and WORKSECTION_HASH not set",
         "HubSpot is left out: HUBSPOT_ACCESS_TOKEN not set",
         "Kommo is left out: KOMMO_BASE_URL and KOMMO_ACCESS_TOKEN not set",
+        "Bitrix is left out: BITRIX_WEBHOOK_URL not set",
     ]
 
 

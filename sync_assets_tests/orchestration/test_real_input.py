@@ -8,12 +8,20 @@ from pathlib import Path
 
 from sync_assets.local import PROJECT, bare_environment
 from sync_assets.sandbox.server import Sandbox
-from sync_assets_tests.company import HUBSPOT, KOMMO, Company
+from sync_assets_tests.company import BITRIX, HUBSPOT, KOMMO, Company
 from sync_assets_tests.contract.test_replay import RECORDED, recorded, recordings
 
 __all__ = ["recordings"]  # a fixture
 
-OTHERS = ("WORKSECTION_DOMAIN", "WORKSECTION_HASH", "WORKSECTION_SYNC_TAG", "WORKSECTION_RATE", *HUBSPOT, *KOMMO)
+OTHERS = (
+    "WORKSECTION_DOMAIN",
+    "WORKSECTION_HASH",
+    "WORKSECTION_SYNC_TAG",
+    "WORKSECTION_RATE",
+    *HUBSPOT,
+    *KOMMO,
+    *BITRIX,
+)
 
 
 def test_full_sync_of_recorded_answers_from_the_command_line(

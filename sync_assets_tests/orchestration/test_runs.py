@@ -8,7 +8,7 @@ import pytest
 
 from sync_assets.check import checks_of
 from sync_assets.orchestration.report import REPORT
-from sync_assets_tests.company import HUBSPOT, KOMMO
+from sync_assets_tests.company import BITRIX, HUBSPOT, KOMMO
 from sync_assets_tests.contract.declared import ACCOUNTS, DECLARED
 from sync_assets_tests.orchestration.conftest import Installation
 
@@ -156,7 +156,15 @@ def test_two_accounts_run_side_by_side_into_tables_of_their_own(
         KAITEN_EMEA_API_TOKEN=emea.kaiten_token,
         KAITEN_EMEA_RATE="0",
         **dict.fromkeys(
-            ("WORKSECTION_DOMAIN", "WORKSECTION_HASH", "WORKSECTION_SYNC_TAG", "WORKSECTION_RATE", *HUBSPOT, *KOMMO)
+            (
+                "WORKSECTION_DOMAIN",
+                "WORKSECTION_HASH",
+                "WORKSECTION_SYNC_TAG",
+                "WORKSECTION_RATE",
+                *HUBSPOT,
+                *KOMMO,
+                *BITRIX,
+            )
         ),
     )
     installation.company.migrate()

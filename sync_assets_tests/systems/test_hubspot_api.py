@@ -56,7 +56,7 @@ def test_a2_each_way_to_ask_for_a_wait_is_kept_for_as_long_as_it_lasts(
 ) -> None:
     pause = meaning(received(said))
     assert isinstance(pause, Pause) and words in pause.what
-    assert (pause.seconds, pause.everybody) == (seconds, everybody)
+    assert (pause.seconds, pause.reach) == (seconds, "account" if everybody else "bucket")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a2_the_day_ends_at_midnight_of_the_portals_own_zone(zone: str) -> None:
     one = api()
     one.opened(Answer(200, httpx.Headers(), b'{"portalId":1,"timeZone":"%s"}' % zone.encode()))
     pause = meaning(received(errors.throttled("daily")), one)
-    assert isinstance(pause, Pause) and pause.everybody and pause.seconds and "daily quota" in pause.what
+    assert isinstance(pause, Pause) and pause.reach == "account" and pause.seconds and "daily quota" in pause.what
     end = datetime.now(UTC) + timedelta(seconds=pause.seconds)
     off = (end.astimezone(ZoneInfo(zone)) + timedelta(seconds=30)).time()
     assert (off.hour, off.minute) == (0, 0), "that is not midnight there"
@@ -103,7 +103,7 @@ def test_what_is_reserved_for_other_apps_is_not_spent(reserve: str, left: int, s
     pause = api(HUBSPOT_DAILY_RESERVE=reserve).spent(Answer(200, headers, b"{}"))
     assert (pause is not None) is stops
     if pause:
-        assert pause.everybody and f"{left} of the account's 1000 daily calls" in pause.what
+        assert pause.reach == "account" and f"{left} of the account's 1000 daily calls" in pause.what
 
 
 def test_a_limit_is_told_by_its_headers_and_search_tells_none() -> None:

@@ -126,7 +126,7 @@ class HubSpotApi(Api):
         if most is None or left is None or left > most * self._reserve:
             return None
         what = f"{left:.0f} of the account's {most:.0f} daily calls are left, which its other apps may need"
-        return Pause(self._until_midnight(), what, everybody=True)
+        return Pause(self._until_midnight(), what, reach="account")
 
     def check(self, answer: Answer) -> None:
         status = answer.status
@@ -139,7 +139,7 @@ class HubSpotApi(Api):
             raise Pause(LOCKED, "the record is locked")
         if status == 477:
             told = retry_after(answer.headers, time.time())
-            raise Pause(60.0 if told is None else told, "the account is being moved", everybody=True)
+            raise Pause(60.0 if told is None else told, "the account is being moved", reach="account")
         if status == 530:
             raise BadCredentials("the source refuses the token (530)", next_step="issue a new token and set it")
         if status == 403:
@@ -163,7 +163,7 @@ class HubSpotApi(Api):
     def _throttled(self, refusal: _Refusal, told: float | None) -> Pause:
         words = f"{refusal.policy_name} {refusal.message}".lower()
         if "daily" in words:
-            return Pause(self._until_midnight(), "the account's daily quota is used up", everybody=True)
+            return Pause(self._until_midnight(), "the account's daily quota is used up", reach="account")
         return Pause(told or (TEN_SECONDS if "ten_secondly" in words else A_SECOND), "the rate limit is reached")
 
     def _until_midnight(self) -> float:

@@ -1,0 +1,139 @@
+"""Bitrix's entities: orders and what belongs to them, goods, people, and the codes of orders and deliveries."""
+
+from __future__ import annotations
+
+from sync_assets.entity import Changes, Entity, Link
+from sync_assets.systems.bitrix.commands import query
+from sync_assets.systems.bitrix.keyset import Keyset, changed_since
+from sync_assets.systems.bitrix.lookup import Lookup, PeopleLookup
+from sync_assets.systems.bitrix.numbered import Numbered, People
+from sync_assets.systems.bitrix.sets import OfChangedOrders, of_orders_changed_since
+
+DOCS = "https://apidocs.bitrix24.com/api-reference"
+WHOLE_ORDER = (
+    "basketItems", "clients", "payments", "propertyValues", "requisiteLink", "shipments", "tradeBindings",
+)  # fmt: skip
+EVERYTHING = ("id", "iblockId", "*")
+"""A product's list demands the first two by their names."""
+
+RECENTLY = 600.0
+"""Seconds before its watermark that an incremental read begins."""
+
+USER = Link("bitrix_user_id", "users", none=("0",), order=False)
+CATALOG = Link("iblock_id", "catalogs")
+
+
+def codes(name: str, kind: str, doc: str) -> Entity:
+    return Entity(
+        name,
+        read=Numbered("sale.status.list", params=query({"type": kind}), at="result.statuses", filter={"type": kind}),
+        doc=doc,
+        url=f"{DOCS}/sale/status/sale-status-list.html",
+    )
+
+
+def part_of_order(name: str, method: str, rows: str, *links: Link, doc: str) -> Entity:
+    """What has no dates to go by, or none that tell everything: its order's change is its change."""
+    changes: Changes = lambda _ask, moment, _now: [  # noqa: E731
+        of_orders_changed_since(OfChangedOrders(f"{method}.list", at=rows), moment)
+    ]
+    return Entity(
+        name,
+        read=Keyset(f"{method}.list", at=rows, entity=name),
+        one=Lookup(f"{method}.list", rows=rows, get=f"{method}.get", at=rows.removesuffix("s")),
+        changes=changes,
+        follows="orders",
+        overlap=RECENTLY,
+        links=(Link("bitrix_order_id", "orders"), *links),
+        doc=doc,
+        url=f"{DOCS}/sale/index.html",
+    )
+
+
+ORDERS = Keyset("sale.order.list", at="orders", entity="orders", stamp="dateUpdate")
+PRODUCTS = Keyset(
+    "catalog.product.list", at="products", entity="products", select=EVERYTHING, per="iblockId", stamp="timestampX"
+)
+
+ENTITIES = (
+    codes("order_statuses", "O", "Codes of orders; a shop adds its own."),
+    codes("delivery_statuses", "D", "Codes of shipments."),
+    Entity(
+        "status_langs",
+        key=("status_id", "lid"),
+        read=Numbered("sale.statusLang.list", at="result.statusLangs"),
+        doc="What the codes are called, by language.",
+        url=f"{DOCS}/sale/status-lang/index.html",
+    ),
+    Entity(
+        "users",
+        read=People("user.get", params={"sort": "ID", "order": "ASC"}, at="result"),
+        one=PeopleLookup("user.get"),
+        doc="People of the portal, by the parts that are named in the product. Shop buyers are not shown.",
+        url=f"{DOCS}/user/user-get.html",
+    ),
+    Entity(
+        "catalogs",
+        key="iblock_id",
+        read=Numbered("catalog.catalog.list", at="result.catalogs"),
+        doc="Information blocks with goods.",
+        url=f"{DOCS}/catalog/catalog/catalog-catalog-list.html",
+    ),
+    Entity(
+        "sections",
+        read=Keyset("catalog.section.list", at="sections", entity="sections", per="iblockId"),
+        one=Lookup("catalog.section.list", rows="sections", get="catalog.section.get", at="section", per="iblockId"),
+        links=(CATALOG, Link("parent_id", "sections", order=False)),
+        doc="The tree of goods.",
+        url=f"{DOCS}/catalog/section/catalog-section-list.html",
+    ),
+    Entity(
+        "products",
+        read=PRODUCTS,
+        one=Lookup(
+            "catalog.product.list", rows="products", get="catalog.product.get", at="product", per="iblockId",
+            select=EVERYTHING,
+        ),
+        changes=lambda _ask, moment, _now: [changed_since(PRODUCTS, moment)],
+        overlap=RECENTLY,
+        links=(CATALOG, Link("section_id", "sections", order=False)),
+        doc="Goods and their variants.",
+        url=f"{DOCS}/catalog/product/catalog-product-list.html",
+    ),
+    Entity(
+        "prices",
+        read=Keyset("catalog.price.list", at="prices", entity="prices"),
+        one=Lookup("catalog.price.list", rows="prices", get="catalog.price.get", at="price"),
+        links=(Link("product_id", "products", order=False),),
+        doc="Prices of goods. They bear no date, so every sync reads all of them.",
+        url=f"{DOCS}/catalog/price/catalog-price-list.html",
+    ),
+    Entity(
+        "orders",
+        read=ORDERS,
+        one=Lookup("sale.order.list", rows="orders", get="sale.order.get", at="order", adds=WHOLE_ORDER),
+        changes=lambda _ask, moment, _now: [changed_since(ORDERS, moment)],
+        overlap=RECENTLY,
+        links=(
+            USER,
+            Link("responsible_id", "users", none=("0",), order=False),
+            Link("status_id", "order_statuses", order=False),
+        ),
+        doc="Orders of the shop.",
+        url=f"{DOCS}/sale/order/sale-order-list.html",
+        hints=("ONSALEORDERSAVED", "ONSALEBEFOREORDERDELETE"),
+    ),
+    part_of_order(
+        "order_items", "sale.basketitem", "basketItems", Link("product_id", "products", none=("0",), order=False),
+        doc="What was ordered; product 0 is not from the catalogue.",
+    ),
+    part_of_order("payments", "sale.payment", "payments", doc="Payments of orders."),
+    part_of_order(
+        "shipments", "sale.shipment", "shipments", Link("status_id", "delivery_statuses", order=False),
+        doc="Deliveries of orders.",
+    ),
+    part_of_order(
+        "order_properties", "sale.propertyvalue", "propertyValues",
+        doc="What the buyer entered: name, phone, address, wishes.",
+    ),
+)  # fmt: skip

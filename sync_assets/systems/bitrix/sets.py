@@ -1,0 +1,74 @@
+"""What belongs to orders that have changed, order by order, so that each order's set is whole.
+
+An item that was taken out of its order is shown by no filter on dates: only the whole set tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sync_assets.entity import Own
+from sync_assets.errors import WrongShape
+from sync_assets.extract.fetch import Fetch
+from sync_assets.extract.pages import Page
+from sync_assets.systems.bitrix.commands import COMMANDS, PAGE, Command, carried_out, query
+from sync_assets.systems.bitrix.keyset import obeyed
+
+
+@dataclass(frozen=True)
+class OfChangedOrders(Own):
+    """The list method `path` for each order that has changed `since`, one command per order."""
+
+    since: datetime | None = None
+
+    def pages(self, fetch: Fetch, start: dict[str, Any]) -> Iterator[Page]:
+        """Raises WrongShape where an order's rows are not its own."""
+        moved = f"source_changed_at >= '{self.since.isoformat()}'" if self.since else "true"
+        orders = fetch.parents("orders", moved)
+        for i in range(0, len(orders), COMMANDS):
+            yield from self._sets(fetch, orders[i : i + COMMANDS])
+
+    def _sets(self, fetch: Fetch, orders: Sequence[int]) -> Iterator[Page]:
+        left = dict.fromkeys(orders, 0)  # the id behind which an order's set goes on
+        parts: dict[int, list[Page]] = {order: [] for order in orders}
+        alone: list[int] = []
+        while left:
+            batch = alone[:1] or list(left)
+            found = carried_out(fetch, [self._command(order, left[order]) for order in batch])
+            for n, order in enumerate(batch):
+                if (refusal := found.refused(n)) is not None:
+                    if len(batch) == 1:
+                        raise refusal.at(page=self._name(order))
+                    alone.append(order)
+                    continue
+                page = fetch.splitter.page(self._name(order), self, found.answer(n))
+                if page.records:
+                    obeyed(page, {"orderId": order})
+                parts[order].append(page)
+                ids = [int(key) for key in page.keys if key is not None]
+                if len(page.records) < PAGE or not ids:
+                    del left[order]
+                elif max(ids) <= left[order]:
+                    raise WrongShape("an order's rows begin again instead of going on", page=page.name)
+                else:
+                    left[order] = max(ids)
+            alone = [order for order in alone if order in left and order not in batch]
+        pages = [page for order in orders for page in parts[order]]
+        whole = pages[0]
+        for page in pages[1:]:
+            whole = whole.joined(page)
+        whole.sets = ("bitrix_order_id", [str(order) for order in orders])
+        yield whole
+
+    def _command(self, order: int, after: int) -> Command:
+        return Command(self.path, query({"orderId": order, ">id": after}, order="id", start=-1))
+
+    def _name(self, order: int) -> str:
+        return f"{self.path} of order {order}"
+
+
+def of_orders_changed_since(read: OfChangedOrders, moment: datetime) -> OfChangedOrders:
+    return replace(read, since=moment)
