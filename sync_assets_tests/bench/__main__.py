@@ -7,12 +7,17 @@ from typing import Any
 
 from rich.console import Console
 
-from sync_assets_tests.bench import hubspot_scenarios, kaiten_scenarios
+from sync_assets_tests.bench import bitrix_scenarios, hubspot_scenarios, kaiten_scenarios, kommo_scenarios
 from sync_assets_tests.bench.lab import Run, lab
 from sync_assets_tests.bench.report import document, line, machine, sentence, show
 from sync_assets_tests.bench.scenarios import Scenario
 
-SYSTEMS: dict[str, Any] = {"kaiten": kaiten_scenarios, "hubspot": hubspot_scenarios}
+SYSTEMS: dict[str, Any] = {
+    "kaiten": kaiten_scenarios,
+    "hubspot": hubspot_scenarios,
+    "kommo": kommo_scenarios,
+    "bitrix": bitrix_scenarios,
+}
 
 
 def main() -> None:

@@ -16,17 +16,21 @@ from sync_assets.entity import in_sync_order
 from sync_assets.settings import sync_settings
 from sync_assets.sync import Kind, Request, connected, sync_entity
 from sync_assets.systems import SYSTEMS
-from sync_assets_tests.bench import hubspot_baseline, kaiten_baseline
+from sync_assets_tests.bench import bitrix_baseline, hubspot_baseline, kaiten_baseline, kommo_baseline
 
 COUNTS = ("fetched", "created", "updated", "unchanged", "stale", "repeated", "rejected", "deleted")
-BASELINES: dict[str, Any] = {"kaiten": kaiten_baseline, "hubspot": hubspot_baseline}
+BASELINES: dict[str, Any] = {
+    "kaiten": kaiten_baseline,
+    "hubspot": hubspot_baseline,
+    "kommo": kommo_baseline,
+    "bitrix": bitrix_baseline,
+}
 
 
 def plain(system: str) -> dict[str, int]:
-    env, baseline = os.environ, BASELINES[system]
-    found: dict[str, int] = baseline.sync(
-        env[f"{system.upper()}_API_URL"], env[f"{system.upper()}_{baseline.SECRET}"], env["DATABASE_URL"]
-    )
+    baseline, env = BASELINES[system], os.environ
+    connected = (env[f"{system.upper()}_{name}"] for name in baseline.VARIABLES)
+    found: dict[str, int] = baseline.sync(*connected, env["DATABASE_URL"])
     return found
 
 

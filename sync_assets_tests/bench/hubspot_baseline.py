@@ -15,7 +15,7 @@ import httpx
 import psycopg2
 from psycopg2.extras import execute_values
 
-SECRET = "ACCESS_TOKEN"
+VARIABLES = {"API_URL": "url", "ACCESS_TOKEN": "token"}
 PAGE = 100
 ROWS = 500
 LONGEST_URL = 6000

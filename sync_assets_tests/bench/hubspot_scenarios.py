@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from sync_assets_tests.bench.hubspot_baseline import VARIABLES
 from sync_assets_tests.bench.lab import Lab, Run, median
 from sync_assets_tests.bench.scenarios import OURS, Goal, Scenario, Tell, duel
 from sync_assets_tests.bench.source import Source, sandbox
@@ -36,7 +37,7 @@ def portal(
 ) -> AbstractContextManager[Source]:
     given = {"contacts": contacts, "deals": deals, "calls": calls, "gzip": "no", **switches}
     chosen = [part for name, value in given.items() for part in ("--switch", f"hubspot.{name}={value}")]
-    return sandbox("hubspot", "ACCESS_TOKEN", "--cards", "1", *chosen, rate=rate, latency_ms=latency_ms)
+    return sandbox("hubspot", VARIABLES, "--cards", "1", *chosen, rate=rate, latency_ms=latency_ms)
 
 
 def scenarios(lab: Lab, plan: Plan, tell: Tell) -> Iterator[Scenario]:

@@ -13,7 +13,7 @@ import httpx
 import psycopg2
 from psycopg2.extras import execute_values
 
-SECRET = "API_TOKEN"
+VARIABLES = {"API_URL": "url", "API_TOKEN": "token"}
 PAGE = 100
 ROWS = 500
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from sync_assets_tests.bench.kaiten_baseline import VARIABLES
 from sync_assets_tests.bench.lab import Lab, Run, median
 from sync_assets_tests.bench.scenarios import Goal, Scenario, Tell, duel
 from sync_assets_tests.bench.source import Source, sandbox
@@ -26,7 +27,7 @@ QUICK = Plan(paced=(120,), rate=100.0, latency_ms=5.0, unpaced=300, memory=(200,
 
 
 def company(cards: int, *, rate: float = 0.0, latency_ms: float = 0.0) -> AbstractContextManager[Source]:
-    return sandbox("kaiten", "API_TOKEN", "--cards", str(cards), rate=rate, latency_ms=latency_ms)
+    return sandbox("kaiten", VARIABLES, "--cards", str(cards), rate=rate, latency_ms=latency_ms)
 
 
 def scenarios(lab: Lab, plan: Plan, tell: Tell) -> Iterator[Scenario]:

@@ -16,19 +16,18 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Source:
-    def __init__(self, book: Mapping[str, Any], system: str, secret: str, rate: float) -> None:
+    def __init__(self, book: Mapping[str, Any], system: str, variables: Mapping[str, str], rate: float) -> None:
         found, prefix = book[system], system.upper()
         self.system = system
         self._control = httpx.Client(base_url=book["control"], timeout=300, trust_env=False)
         self._api = httpx.Client(
             base_url=found["url"],
-            headers={"Authorization": f"Bearer {found['token']}"},
+            headers={"Authorization": f"Bearer {found.get('token')}"},
             timeout=60,
             trust_env=False,
         )
         self.env = {
-            f"{prefix}_API_URL": found["url"],
-            f"{prefix}_{secret}": found["token"],
+            **{f"{prefix}_{name}": found[what] for name, what in variables.items()},
             **({} if rate else {f"{prefix}_RATE": "0"}),
         }
 
@@ -46,13 +45,18 @@ class Source:
         found: list[dict[str, Any]] = self._control.get(f"/_world/{self.system}/{entity}").json()
         return found
 
-    def edit(self, path: str, change: Mapping[str, Any]) -> None:
-        self._api.patch(path, json=change).raise_for_status()
+    def edit(self, path: str, change: Mapping[str, Any], method: str = "PATCH") -> None:
+        self._api.request(method, path, json=change).raise_for_status()
 
 
 @contextmanager
-def sandbox(system: str, secret: str, *arguments: str, rate: float = 0.0, latency_ms: float = 0.0) -> Iterator[Source]:
-    """`secret` names the setting that holds the token, `arguments` are the sandbox's; no rate is no limit."""
+def sandbox(
+    system: str, variables: Mapping[str, str], *arguments: str, rate: float = 0.0, latency_ms: float = 0.0
+) -> Iterator[Source]:
+    """`variables` says which settings connect to it: {"API_TOKEN": "token"}; `arguments` are the sandbox's.
+
+    No rate is no limit.
+    """
     with tempfile.TemporaryDirectory() as folder:
         book = Path(folder) / "book.json"
         process = Process(
@@ -66,6 +70,6 @@ def sandbox(system: str, secret: str, *arguments: str, rate: float = 0.0, latenc
         )
         try:
             wait_for(book.exists, process, timeout=300)
-            yield Source(json.loads(book.read_text()), system, secret, rate)
+            yield Source(json.loads(book.read_text()), system, variables, rate)
         finally:
             process.end()

@@ -4,6 +4,7 @@ The non-obvious decision: the rows of the first list in a batch are the rows of 
 records strikes inside a batch as well.
 """
 
+import re
 from typing import TYPE_CHECKING
 
 from sync_assets.sandbox.bitrix import errors, php
@@ -56,8 +57,10 @@ def _resolved(api: "Bitrix", query: str, results: dict[str, Outcome]) -> Record:
     given = php.parse(query)
     if "$" not in query and "%24" not in query:
         return given
+    # A chain of fifty refers each to the one before: nothing else is taken apart.
+    named = set(re.findall(r"\$(?:result|total|next)\[([^\[\]]+)\]", str(given)))
     known: Record = {
-        "result": {key: decode(outcome.content()) for key, outcome in results.items()},
+        "result": {key: decode(outcome.content()) for key, outcome in results.items() if key in named},
         "total": {key: outcome.total for key, outcome in results.items()},
         "next": {key: outcome.next for key, outcome in results.items()},
     }

@@ -39,6 +39,7 @@ class Kommo(FoundedLate[KommoCompany]):
         self.auth = Auth(random.Random(dice.getrandbits(64)), clock, switches)
         self.guard = self._guard(0.0)
         self._found: dict[tuple[str, str], list[Thing]] = {}
+        self._ordered: dict[tuple[str, tuple[tuple[str, bool], ...], bool], list[Thing]] = {}
         self._found_revision = -1
         self._last_kind = "leads"
 
@@ -141,6 +142,7 @@ class Kommo(FoundedLate[KommoCompany]):
         company, lag = self.company, request.faults.get("P8")
         if self._found_revision != company.revision:
             self._found.clear()
+            self._ordered.clear()
             self._found_revision = company.revision
         key = (kind, queries.without_page(request.raw_query))
         if lag is None and key in self._found:
@@ -152,11 +154,15 @@ class Kommo(FoundedLate[KommoCompany]):
             things = company.as_of(kind, int(past * 1000))
         if kind == "leads" and "only_deleted" in query.asked:
             things = company.binned[kind]
-        test = queries.wanted(kind, query, self.switches)
-        found = queries.ordered(kind, query, [thing for thing in things.values() if test(thing)], self.switches)
-        if lag is None:
-            self._found[key] = found
-        return found
+        if lag is not None:
+            return queries.found(
+                kind, query, queries.ordered(kind, query, list(things.values()), self.switches), self.switches
+            )
+        order = (kind, query.order, "only_deleted" in query.asked)
+        if order not in self._ordered:
+            self._ordered[order] = queries.ordered(kind, query, list(things.values()), self.switches)
+        self._found[key] = queries.found(kind, query, self._ordered[order], self.switches)
+        return self._found[key]
 
     def account(self, asked: frozenset[str]) -> Record:
         company, born = self.company, int(FOUNDED.timestamp()) - 2 * int(seed.HISTORY)

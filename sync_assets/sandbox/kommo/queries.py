@@ -5,6 +5,7 @@ crueller one, as a typo then reads everything; `kommo.unknown_filter=400` finds 
 """
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -90,19 +91,34 @@ def whole(text: str, name: str) -> int:
     return int(text)
 
 
-def wanted(kind: str, query: Query, switches: dict[str, str]) -> Test:
-    tests: list[Test] = []
+def found(kind: str, query: Query, things: list[Thing], switches: dict[str, str]) -> list[Thing]:
+    """Those of `things`, which are in the asked order, that the filters let through.
+
+    A range of what they are ordered by is cut out: a client that reads on from a moment asks for nothing else.
+    """
+    tests = _tests(kind, query, switches)
+    (name, descending), *_ = (*query.order, ("", False))
+    between = tests.pop(name, None) if name in RANGES[kind] and name in ORDERS[kind] and not descending else None
+    if isinstance(between, Between):
+        first = 0 if between.low is None else bisect_left(things, between.low, key=lambda thing: thing.fields[name])
+        last = None if between.high is None else bisect_right(things, between.high, key=lambda t: t.fields[name])
+        things = things[first:last]
+    return [thing for thing in things if all(test(thing) for test in tests.values())] if tests else things[:]
+
+
+def _tests(kind: str, query: Query, switches: dict[str, str]) -> dict[str, Test]:
+    tests: dict[str, Test] = {}
     for name, given in query.filters.items():
         test = _test(kind, name, given, switches)
         if test is None and switches["kommo.unknown_filter"] == "400":
             raise ApiError(400, f"filter {name!r} is not supported")
         if test is not None:
-            tests.append(test)
+            tests[name] = test
     if kind == "events":
         _sound_entities(query)
     if query.text:
-        tests.append(lambda thing: query.text in _searched(thing))
-    return lambda thing: all(test(thing) for test in tests)
+        tests["query"] = lambda thing: query.text in _searched(thing)
+    return tests
 
 
 def _test(kind: str, name: str, given: list[tuple[tuple[str, ...], str]], switches: dict[str, str]) -> Test | None:
@@ -128,15 +144,20 @@ def _test(kind: str, name: str, given: list[tuple[tuple[str, ...], str]], switch
     return None
 
 
-def _between(name: str, ends: dict[str, str], margin: int) -> Test:
+@dataclass(frozen=True)
+class Between:
+    name: str
+    low: int | None
+    high: int | None
+
+    def __call__(self, thing: Thing) -> bool:
+        at = thing.fields[self.name]
+        return at is not None and (self.low is None or at >= self.low) and (self.high is None or at <= self.high)
+
+
+def _between(name: str, ends: dict[str, str], margin: int) -> Between:
     low = whole(ends["from"], name) + margin if "from" in ends else None
-    high = whole(ends["to"], name) - margin if "to" in ends else None
-
-    def test(thing: Thing) -> bool:
-        at = thing.fields[name]
-        return at is not None and (low is None or at >= low) and (high is None or at <= high)
-
-    return test
+    return Between(name, low, whole(ends["to"], name) - margin if "to" in ends else None)
 
 
 def _stages(given: list[tuple[tuple[str, ...], str]]) -> set[tuple[str | None, str | None]]:
