@@ -8,7 +8,9 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import psycopg2
+import psycopg2.extras
 from psycopg2 import sql
 
 from sync_assets.account import Account, connected_accounts
@@ -29,8 +31,6 @@ RENAMED = {
     "objects": {"stage_tag_id": "stage_id"},
 }
 """Where the company's books and the product use different words for one thing."""
-
-UTC = "-c timezone=UTC"
 
 KOMMO = ("KOMMO_BASE_URL", "KOMMO_ACCESS_TOKEN", "KOMMO_RATE")
 BITRIX = ("BITRIX_WEBHOOK_URL", "BITRIX_RATE")
@@ -156,7 +156,7 @@ class Company:
         if self._asked is not None:
             yield
             return
-        with closing(psycopg2.connect(self.database_url, options=UTC)) as self._asked:
+        with closing(_connect(self.database_url)) as self._asked:
             try:
                 yield
             finally:
@@ -165,7 +165,7 @@ class Company:
     def query(self, query: str | sql.Composable, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         """The rows, where there are any; committed."""
         shared = self._asked and nullcontext(self._asked)
-        opened = shared or closing(psycopg2.connect(self.database_url, options=UTC))
+        opened = shared or closing(_connect(self.database_url))
         with opened as connection, connection, connection.cursor() as cursor:
             cursor.execute(query, parameters or None)
             return cursor.fetchall() if cursor.description else []
@@ -204,7 +204,8 @@ class Company:
             added = (part for read in entity.reads if isinstance(read, Whole) for part in read.adds)
             loose = {*entity.volatile, *added, *(() if copies or entity.name != "cards" else COPIES)}
             for key, record in world.items():
-                stored = held[key]
+                if record == (stored := held[key]):
+                    continue
                 for part in entity.sparse:
                     record = record | {part: {n: v for n, v in record[part].items() if v is not None}}
                 if entity.name in PARTIAL:
@@ -261,3 +262,11 @@ class Company:
 def _key(record: Record, names: Sequence[str], spell: Any = lambda value: value) -> Any:
     parts = tuple(spell(record[n]) for n in names)
     return parts if len(parts) > 1 else parts[0]
+
+
+def _connect(url: str) -> Any:
+    """A connection that reads JSON three times as fast as psycopg2's own."""
+    connection = psycopg2.connect(url, options="-c timezone=UTC")
+    psycopg2.extras.register_default_jsonb(connection, loads=msgspec.json.decode)
+    psycopg2.extras.register_default_json(connection, loads=msgspec.json.decode)
+    return connection
