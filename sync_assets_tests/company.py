@@ -60,6 +60,11 @@ BAD_LEDGER = {
 }
 
 
+SUMS = """
+select account, entity, sum(created)::bigint, sum(deleted + merged)::bigint from sync.logs group by 1, 2
+"""
+
+
 def environment(sandbox: Sandbox, database_url: str, **more: str) -> dict[str, str]:
     return {
         "DATABASE_URL": database_url,
@@ -194,28 +199,26 @@ class Company:
     def assert_world_equals_postgres(self, account: str = "kaiten", *, copies: bool = True) -> None:
         """Every entity: the same keys and the same content. `copies=False` after an incremental sync, see COPIES."""
         with self.asking():
-            self._assert_world_equals_postgres(account, copies)
+            for entity in self.accounts[account].entities:
+                self._assert_equal(entity, account, copies)
 
-    def _assert_world_equals_postgres(self, account: str, copies: bool) -> None:
-        for entity in self.accounts[account].entities:
-            world, held = self.truth(entity.name, account), self.raw(entity.name, account)
-            missing, extra = world.keys() - held.keys(), held.keys() - world.keys()
-            assert not missing and not extra, f"{entity.name}: Postgres lacks {missing}, has {extra} in excess"
-            added = (part for read in entity.reads if isinstance(read, Whole) for part in read.adds)
-            loose = {*entity.volatile, *added, *(() if copies or entity.name != "cards" else COPIES)}
-            for key, record in world.items():
-                if record == (stored := held[key]):
-                    continue
-                for part in entity.sparse:
-                    record = record | {part: {n: v for n, v in record[part].items() if v is not None}}
-                if entity.name in PARTIAL:
-                    stored = {name: value for name, value in stored.items() if name in record}
-                different = {
-                    name
-                    for name in {*record, *stored} - loose
-                    if record.get(name, "absent") != stored.get(name, "absent")
-                }
-                assert not different, f"{entity.name} {key}: Postgres differs from the world in {sorted(different)}"
+    def _assert_equal(self, entity: Entity, account: str, copies: bool) -> None:
+        world, held = self.truth(entity.name, account), self.raw(entity.name, account)
+        missing, extra = world.keys() - held.keys(), held.keys() - world.keys()
+        assert not missing and not extra, f"{entity.name}: Postgres lacks {missing}, has {extra} in excess"
+        added = (part for read in entity.reads if isinstance(read, Whole) for part in read.adds)
+        loose = {*entity.volatile, *added, *(() if copies or entity.name != "cards" else COPIES)}
+        for key, record in world.items():
+            if record == (stored := held[key]):
+                continue
+            for part in entity.sparse:
+                record = record | {part: {n: v for n, v in record[part].items() if v is not None}}
+            if entity.name in PARTIAL:
+                stored = {name: value for name, value in stored.items() if name in record}
+            different = {
+                name for name in {*record, *stored} - loose if record.get(name, "absent") != stored.get(name, "absent")
+            }
+            assert not different, f"{entity.name} {key}: Postgres differs from the world in {sorted(different)}"
 
     def truth(self, entity: str, account: str = "kaiten") -> dict[Any, Record]:
         """What the world itself says, in the product's words, by key as the table has it."""
@@ -236,27 +239,22 @@ class Company:
 
     def assert_ledger_adds_up(self) -> None:
         with self.asking():
-            self._assert_ledger_adds_up()
-
-    def _assert_ledger_adds_up(self) -> None:
-        for complaint, query in BAD_LEDGER.items():
-            assert not (found := self.query(query)), f"{complaint}: {found}"
-        tables = [(account, entity.name) for account in self.accounts.values() for entity in account.entities]
-        counts = sql.SQL(" union all ").join(
-            sql.SQL(
-                "select {name}, (select count(*) from {table}), coalesce(sum(created), 0)::bigint,"
-                " coalesce(sum(deleted + merged), 0)::bigint from sync.logs"
-                " where account = {account} and entity = {entity}"
-            ).format(
-                name=sql.Literal(f"{account.name}.{entity}"),
-                table=sql.Identifier(account.schema, entity),
-                account=sql.Literal(account.name),
-                entity=sql.Literal(entity),
+            for complaint, query in BAD_LEDGER.items():
+                assert not (found := self.query(query)), f"{complaint}: {found}"
+            tables = [
+                (account.name, account.schema, e.name) for account in self.accounts.values() for e in account.entities
+            ]
+            each = (
+                sql.SQL("select {}, count(*) from {}").format(sql.Literal(i), sql.Identifier(schema, name))
+                for i, (_, schema, name) in enumerate(tables)
             )
-            for account, entity in tables
-        )
-        for name, living, born, buried in self.query(counts):
-            assert living == born - buried, f"{name}: {born} created, {buried} deleted or merged, but {living} live"
+            living = dict(self.query(sql.SQL(" union all ").join(each)))
+            ledger = {(account, entity): sums for account, entity, *sums in self.query(SUMS)}
+        for i, (account, _, name) in enumerate(tables):
+            born, buried = ledger.get((account, name), (0, 0))
+            assert living[i] == born - buried, (
+                f"{account}.{name}: {born} created, {buried} deleted or merged, but {living[i]} live"
+            )
 
 
 def _key(record: Record, names: Sequence[str], spell: Any = lambda value: value) -> Any:
