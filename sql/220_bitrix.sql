@@ -48,7 +48,7 @@ create table users (
   work_phone        text generated always as (sync.to_text(raw_json ->> 'WORK_PHONE')) stored,
   work_position     text generated always as (sync.to_text(raw_json ->> 'WORK_POSITION')) stored,
   user_type         text generated always as (sync.to_text(raw_json ->> 'USER_TYPE')) stored,
-  registered_at     timestamptz generated always as (sync.to_moment(raw_json ->> 'DATE_REGISTER')) stored,
+  registered_at     timestamptz generated always as (sync.to_moment2(raw_json ->> 'DATE_REGISTER')) stored,
   source_changed_at timestamptz generated always as (sync.to_moment(null)) stored,
   like sync.record including all
 );
@@ -91,8 +91,8 @@ create table products (
   purchasing_price    numeric generated always as (sync.to_amount2(raw_json ->> 'purchasingPrice')) stored,
   purchasing_currency text generated always as (sync.to_text(raw_json ->> 'purchasingCurrency')) stored,
   xml_id              text generated always as (sync.to_text(raw_json ->> 'xmlId')) stored,
-  created_at          timestamptz generated always as (sync.to_moment(raw_json ->> 'dateCreate')) stored,
-  source_changed_at   timestamptz generated always as (sync.to_moment(raw_json ->> 'timestampX')) stored,
+  created_at          timestamptz generated always as (sync.to_moment2(raw_json ->> 'dateCreate')) stored,
+  source_changed_at   timestamptz generated always as (sync.to_moment2(raw_json ->> 'timestampX')) stored,
   like sync.record including all
 );
 create index products_section_id on products (section_id);
@@ -116,7 +116,7 @@ create table orders (
   responsible_id    bigint generated always as (sync.to_key(raw_json ->> 'responsibleId')) stored,
   account_number    text generated always as (sync.to_text(raw_json ->> 'accountNumber')) stored,
   status_id         text generated always as (sync.to_text(raw_json ->> 'statusId')) stored,
-  status_changed_at timestamptz generated always as (sync.to_moment(raw_json ->> 'dateStatus')) stored,
+  status_changed_at timestamptz generated always as (sync.to_moment2(raw_json ->> 'dateStatus')) stored,
   price             numeric generated always as (sync.to_amount2(raw_json ->> 'price')) stored,
   discount          numeric generated always as (sync.to_amount2(raw_json ->> 'discountValue')) stored,
   tax               numeric generated always as (sync.to_amount2(raw_json ->> 'taxValue')) stored,
@@ -125,7 +125,7 @@ create table orders (
   shipped           boolean generated always as (sync.to_flag2(raw_json ->> 'deducted')) stored,
   canceled          boolean generated always as (sync.to_flag2(raw_json ->> 'canceled')) stored,
   reason_canceled   text generated always as (sync.to_text(raw_json ->> 'reasonCanceled')) stored,
-  canceled_at       timestamptz generated always as (sync.to_moment(raw_json ->> 'dateCanceled')) stored,
+  canceled_at       timestamptz generated always as (sync.to_moment2(raw_json ->> 'dateCanceled')) stored,
   site              text generated always as (sync.to_text(raw_json ->> 'lid')) stored,
   person_type_id    bigint generated always as (sync.to_key(raw_json ->> 'personTypeId')) stored,
   comments          text generated always as (sync.to_text(raw_json ->> 'comments')) stored,
@@ -133,8 +133,8 @@ create table orders (
   xml_id            text generated always as (sync.to_text(raw_json ->> 'xmlId')) stored,
   external_id       text generated always as (sync.to_text(raw_json ->> 'id1c')) stored,
   version           bigint generated always as (sync.to_whole(raw_json ->> 'version')) stored,
-  created_at        timestamptz generated always as (sync.to_moment(raw_json ->> 'dateInsert')) stored,
-  source_changed_at timestamptz generated always as (sync.to_moment(raw_json ->> 'dateUpdate')) stored,
+  created_at        timestamptz generated always as (sync.to_moment2(raw_json ->> 'dateInsert')) stored,
+  source_changed_at timestamptz generated always as (sync.to_moment2(raw_json ->> 'dateUpdate')) stored,
   like sync.record including all
 );
 create index orders_bitrix_order_id on orders (bitrix_order_id);
@@ -157,8 +157,8 @@ create table order_items (
   measure           text generated always as (sync.to_text(raw_json ->> 'measureName')) stored,
   product_xml_id    text generated always as (sync.to_text(raw_json ->> 'productXmlId')) stored,
   xml_id            text generated always as (sync.to_text(raw_json ->> 'xmlId')) stored,
-  created_at        timestamptz generated always as (sync.to_moment(raw_json ->> 'dateInsert')) stored,
-  source_changed_at timestamptz generated always as (sync.to_moment(raw_json ->> 'dateUpdate')) stored,
+  created_at        timestamptz generated always as (sync.to_moment2(raw_json ->> 'dateInsert')) stored,
+  source_changed_at timestamptz generated always as (sync.to_moment2(raw_json ->> 'dateUpdate')) stored,
   like sync.record including all
 );
 create index order_items_bitrix_order_id on order_items (bitrix_order_id);
@@ -170,13 +170,13 @@ create table payments (
   bitrix_order_id   bigint generated always as (sync.to_key(raw_json ->> 'orderId')) stored,
   account_number    text generated always as (sync.to_text(raw_json ->> 'accountNumber')) stored,
   paid              boolean generated always as (sync.to_flag2(raw_json ->> 'paid')) stored,
-  paid_at           timestamptz generated always as (sync.to_moment(raw_json ->> 'datePaid')) stored,
+  paid_at           timestamptz generated always as (sync.to_moment2(raw_json ->> 'datePaid')) stored,
   sum               numeric generated always as (sync.to_amount2(raw_json ->> 'sum')) stored,
   currency          text generated always as (sync.to_text(raw_json ->> 'currency')) stored,
   pay_system_id     bigint generated always as (sync.to_key(raw_json ->> 'paySystemId')) stored,
   pay_system        text generated always as (sync.to_text(raw_json ->> 'paySystemName')) stored,
   is_return         boolean generated always as (sync.to_flag2(raw_json ->> 'isReturn')) stored,
-  billed_at         timestamptz generated always as (sync.to_moment(raw_json ->> 'dateBill')) stored,
+  billed_at         timestamptz generated always as (sync.to_moment2(raw_json ->> 'dateBill')) stored,
   source_changed_at timestamptz generated always as (sync.to_moment(null)) stored,
   like sync.record including all
 );
@@ -193,9 +193,9 @@ create table shipments (
   currency          text generated always as (sync.to_text(raw_json ->> 'currency')) stored,
   allowed           boolean generated always as (sync.to_flag2(raw_json ->> 'allowDelivery')) stored,
   shipped           boolean generated always as (sync.to_flag2(raw_json ->> 'deducted')) stored,
-  shipped_at        timestamptz generated always as (sync.to_moment(raw_json ->> 'dateDeducted')) stored,
+  shipped_at        timestamptz generated always as (sync.to_moment2(raw_json ->> 'dateDeducted')) stored,
   tracking_number   text generated always as (sync.to_text(raw_json ->> 'trackingNumber')) stored,
-  created_at        timestamptz generated always as (sync.to_moment(raw_json ->> 'dateInsert')) stored,
+  created_at        timestamptz generated always as (sync.to_moment2(raw_json ->> 'dateInsert')) stored,
   source_changed_at timestamptz generated always as (sync.to_moment(null)) stored,
   like sync.record including all
 );

@@ -14,7 +14,7 @@ from typing import Any
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from sync_assets.load.upsert import Row
+from sync_assets.load.batch import Row
 
 ENOUGH = 20
 """A batch of fewer changed records proves nothing about the API."""

@@ -15,8 +15,9 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from sync_assets import crash
 from sync_assets.extract import scan
+from sync_assets.load.batch import Row
 from sync_assets.load.target import Target
-from sync_assets.load.upsert import Counts, Row, write
+from sync_assets.load.upsert import Counts, write
 
 EVIDENCE_BYTES = 1 << 20
 """Longer evidence is cut: its size and digest stay."""

@@ -6,25 +6,16 @@ page that was read before a webhook and loaded after it loses.
 
 from __future__ import annotations
 
-import hashlib
 import io
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
-from struct import Struct
+from dataclasses import dataclass
 
-import msgspec
+import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from sync_assets import crash
-from sync_assets.entity import ById, Whole
-from sync_assets.errors import AnswerTooLarge
-from sync_assets.extract.pages import Page
-from sync_assets.load.sparse import nulls_of
+from sync_assets.load.batch import SEEN, Row
 from sync_assets.load.target import Target
-
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 # Documents lie in the row itself where they fit its page, and uncompressed beside it where they do not.
 STAGE = """
@@ -35,8 +26,6 @@ create temp table if not exists sync_stage (
 EXTERNAL = "alter table sync_stage alter column doc set storage external"
 
 COPY_HEADER, COPY_END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
-FIELDS, LENGTH, SEEN = Struct(">hi"), Struct(">i"), Struct(">iq")
-ARRAY, BOUNDS, TEXT = Struct(">iii"), Struct(">ii"), 25
 
 # Rows are locked in key order first, so that two of our own writers cannot wait for each other in a ring. The limit is
 # no limit: it tells the planner how many rows are staged, who would guess 20,000 and read the whole target for a few.
@@ -97,7 +86,10 @@ OUTCOME = sql.SQL(
 
 ONE_KEY = "select t.{key}::text, t.payload_hash, t.payload_shape from {table} t where t.{key} = any(%s::{type}[])"
 
-FORGET_TOMBSTONES = "delete from sync.tombstones where account = %s and entity = %s and key = any(%s)"
+FORGET_TOMBSTONES = """
+delete from sync.tombstones where account = %(account)s and entity = %(entity)s and key = any(%(keys)s)
+   and exists (select from sync.tombstones where account = %(account)s and entity = %(entity)s)
+"""
 
 
 @dataclass
@@ -121,92 +113,8 @@ class Counts:
         return self
 
 
-@dataclass
-class Row:
-    """A record on its way to the staging table."""
-
-    key: str
-    record: bytes | msgspec.Raw
-    seen: int
-    read: Whole | ById
-    hash: bytes
-    sparse: tuple[str, ...] = ()
-
-    @cached_property
-    def staged(self) -> bytes:
-        """The row as COPY's binary format spells it: nothing to escape here, nothing to look for there."""
-        key, record = self.key.encode(), self.content
-        return b"".join((
-            FIELDS.pack(7, len(key)), key,
-            LENGTH.pack(len(record)), record,
-            LENGTH.pack(len(self.hash)), self.hash,
-            SEEN.pack(8, self.seen),
-            _of_read(self.read.shape, self.read.omits, self.read.adds),
-        ))  # fmt: skip
-
-    @cached_property
-    def content(self) -> bytes:
-        """What is stored: the record as it came, without the nulls of its sparse parts."""
-        if not self.sparse or self._parts is None:
-            return bytes(self.record)
-        parts = dict(self._parts)
-        for name in self.sparse:
-            if name in parts:
-                parts[name] = msgspec.Raw(nulls_of(self.read.path, name).left_out(parts[name]))
-        return msgspec.json.encode(parts)
-
-    @property
-    def names(self) -> tuple[str, ...] | None:
-        """The record's top-level fields, None where a parser refuses it."""
-        return None if self._parts is None else tuple(self._parts)
-
-    @cached_property
-    def _parts(self) -> dict[str, msgspec.Raw] | None:
-        try:
-            return _fields(self.record)
-        except (msgspec.DecodeError, RecursionError):
-            return None
-
-    def prepare(self) -> None:
-        """Works out ahead of the transaction what it will ask for."""
-        _ = self.staged, self.names
-
-
-@dataclass
-class Batch:
-    """The records of one commit, one per key, and what was left out on the way."""
-
-    rows: dict[str, Row] = field(default_factory=dict)
-    keyless: list[bytes] = field(default_factory=list)
-    oversized: dict[str, AnswerTooLarge] = field(default_factory=dict)
-    repeated: int = 0
-    suspect: bool = False
-
-
-def batch(pages: Iterable[Page], sparse: tuple[str, ...] = ()) -> Batch:
-    """Of two records with one key the one asked for later stays, of one page the last."""
-    found = Batch()
-    for page in pages:
-        found.suspect |= page.suspect
-        for record, key in zip(page.records, page.keys, strict=True):
-            if key is None:
-                found.keyless.append(bytes(record))
-                continue
-            if key in page.oversized:
-                found.repeated += key in found.oversized
-                found.oversized[key] = page.oversized[key]
-                continue
-            if (held := found.rows.get(key)) is not None:
-                found.repeated += 1
-                if held.seen > page.seen:
-                    continue
-            digest = hashlib.blake2b(record, digest_size=16).digest()
-            found.rows[key] = Row(key, record, page.seen, page.read, digest, sparse)
-    return found
-
-
 def changed(cursor: Cursor, target: Target, rows: dict[str, Row]) -> list[Row]:
-    """The rows whose bytes are not those that are stored already."""
+    """The rows whose bytes are not those that are stored already; of each it is known then whether one is held."""
     keys = sorted(rows)
     if not keys:
         return []
@@ -226,6 +134,8 @@ def changed(cursor: Cursor, target: Target, rows: dict[str, Row]) -> list[Row]:
         )
     cursor.execute(query, (keys,))
     held = {key: (bytes(hash_ or b""), shape) for key, hash_, shape in cursor}
+    for key, row in rows.items():
+        row.held = key in held
     return [r for k in keys if held.get(k) != ((r := rows[k]).hash, r.read.shape)]
 
 
@@ -233,18 +143,42 @@ def write(cursor: Cursor, target: Target, rows: list[Row], sync_id: int) -> Coun
     """Writes rows that differ from what is stored. Raises psycopg2's DataError for a value that jsonb refuses."""
     if not rows:
         return Counts()
-    stage(cursor, rows)
+    if not any(row.held or row.read.adds for row in rows) and _taken_straight(cursor, target, rows, sync_id):
+        return Counts(created=len(rows))
+    open_stage(cursor)
+    columns = sql.SQL("key, doc, hash, seen, shape, omits, adds")
+    _copy(cursor, sql.Identifier("sync_stage"), columns, [row.staged for row in rows])
     crash.point("after stage")
     return decide(cursor, target, sync_id, len(rows))
 
 
-def stage(cursor: Cursor, rows: list[Row]) -> None:
-    open_stage(cursor)
-    staged = b"".join((COPY_HEADER, *(row.staged for row in rows), COPY_END))
+def _taken_straight(cursor: Cursor, target: Target, rows: list[Row], sync_id: int) -> bool:
+    """Nothing is held of these rows: a third less work for Postgres than by way of the staging table.
+
+    False, and nothing is done, where another writer was first with a key, Postgres refuses a value, or row security
+    forbids COPY: the way through the staging table knows what to do then, and what to say.
+    """
+    cursor.execute("savepoint straight")
+    crash.point("after stage")
+    columns = sql.SQL("raw_json, seen, payload_hash, payload_shape, sync_id")
+    last = SEEN.pack(8, sync_id)
+    try:
+        _copy(cursor, target.table, columns, [part for row in rows for part in (row.straight, last)])
+    except psycopg2.Error as e:
+        if (e.pgcode or "")[:2] not in ("0A", "22", "23", "54"):
+            raise
+        cursor.execute("rollback to savepoint straight")
+        return False
+    _forget_tombstones(cursor, target, [row.key for row in rows])
+    crash.point("after upsert")
+    return True
+
+
+def _copy(cursor: Cursor, table: sql.Identifier, columns: sql.SQL, rows: list[bytes]) -> None:
     # In one piece: for each piece psycopg2 waits for the interpreter, which is reading the next pages.
-    columns = "key, doc, hash, seen, shape, omits, adds"
-    copy = f"copy sync_stage ({columns}) from stdin (format binary)"
-    cursor.copy_expert(copy, io.BytesIO(staged), len(staged) + 1)
+    copied = b"".join((COPY_HEADER, *rows, COPY_END))
+    statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(table, columns)
+    cursor.copy_expert(statement, io.BytesIO(copied), len(copied) + 1)
 
 
 def open_stage(cursor: Cursor) -> None:
@@ -276,20 +210,10 @@ def decide(cursor: Cursor, target: Target, sync_id: int, staged: int) -> Counts:
     assert row is not None  # noqa: S101  an aggregate without GROUP BY has one row
     same, created, updated, born = row
     if born:
-        cursor.execute(FORGET_TOMBSTONES, (target.account, target.entity.name, born))
+        _forget_tombstones(cursor, target, born)
     crash.point("after upsert")
     return Counts(created=created, updated=updated, unchanged=same, stale=staged - same - created - updated)
 
 
-@lru_cache
-def _of_read(shape: str, omits: tuple[str, ...], adds: tuple[str, ...]) -> bytes:
-    """The fields that all rows of one read share."""
-    return b"".join(LENGTH.pack(len(f)) + f for f in (shape.encode(), _array(omits), _array(adds)))
-
-
-def _array(names: tuple[str, ...]) -> bytes:
-    """A text[] in Postgres' binary format."""
-    if not names:
-        return ARRAY.pack(0, 0, TEXT)
-    held = [name.encode() for name in names]
-    return ARRAY.pack(1, 0, TEXT) + BOUNDS.pack(len(held), 1) + b"".join(LENGTH.pack(len(n)) + n for n in held)
+def _forget_tombstones(cursor: Cursor, target: Target, born: list[str]) -> None:
+    cursor.execute(FORGET_TOMBSTONES, {"account": target.account, "entity": target.entity.name, "keys": born})

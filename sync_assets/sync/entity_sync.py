@@ -19,10 +19,11 @@ from sync_assets.extract.dialect import Answer
 from sync_assets.extract.fetch import Fetch
 from sync_assets.extract.pages import Page, Splitter
 from sync_assets.load import drift, nested, parents
+from sync_assets.load.batch import Batch, batch
 from sync_assets.load.database import BadValue
 from sync_assets.load.ledger import Ledger, State
 from sync_assets.load.slow_path import keep, reject, write_slowly
-from sync_assets.load.upsert import Batch, Counts, batch, changed, write
+from sync_assets.load.upsert import Counts, changed, write
 from sync_assets.sync.connection import Connected
 from sync_assets.sync.departures import Departures
 from sync_assets.sync.named import names_to_ask_for

@@ -10,9 +10,10 @@ from psycopg2 import sql
 from sync_assets.entity import Whole
 from sync_assets.errors import AnswerTooLarge
 from sync_assets.extract import http
+from sync_assets.load.batch import Row
 from sync_assets.load.database import Database
 from sync_assets.load.target import target
-from sync_assets.load.upsert import Row, changed, write
+from sync_assets.load.upsert import changed, write
 from sync_assets.sandbox.faults import Fault
 from sync_assets_tests.company import Company
 

@@ -11,10 +11,11 @@ from typing import Any
 from sync_assets.account import Account
 from sync_assets.entity import ById, Entity, Whole
 from sync_assets.extract.pages import Page, key_reader
+from sync_assets.load.batch import batch
 from sync_assets.load.database import Database
 from sync_assets.load.slow_path import write_slowly
 from sync_assets.load.target import Target, target
-from sync_assets.load.upsert import Counts, batch, changed, write
+from sync_assets.load.upsert import Counts, changed, write
 
 LIST = Whole("/by-hand")
 

@@ -63,14 +63,10 @@ def test_a_fresh_database_gets_every_file_once(database: Database, company: Comp
     with pytest.raises(NotMigrated):
         require_migrated(database, accounts)
     applied = [(m.file, m.account) for m in migrate(database, accounts)]
-    assert applied[:6] == [
-        ("001_sync.sql", ""),
-        ("002_sync_identity.sql", ""),
-        ("003_sync_epoch.sql", ""),
-        ("100_kaiten.sql", "kaiten"),
-        ("110_worksection.sql", "worksection"),
-        ("200_hubspot.sql", "hubspot"),
-    ]
+    assert applied[0] == ("001_sync.sql", "")
+    assert [name for name, _ in applied] == sorted(name for name, _ in applied)
+    assert {account for name, account in applied if name < "100"} == {""}
+    assert {(name[4:-4], account) for name, account in applied if name > "100"} >= {(a.name, a.name) for a in accounts}
     assert migrate(database, accounts) == []
     require_migrated(database, accounts)
     assert database.query("select count(*) from sync.migrations") == (len(applied),)

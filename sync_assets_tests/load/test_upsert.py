@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sync_assets.entity import ById, Entity, Whole
+from sync_assets.load.batch import batch
+from sync_assets.load.upsert import Counts, changed, write
 from sync_assets_tests.company import Company
 from sync_assets_tests.load.hand import LIST, Hand, counts, hand
 
@@ -44,6 +46,30 @@ def test_each_record_is_counted_as_exactly_one_thing(tags: Hand) -> None:
     later = (tag(1), tag(2, "b", T2), tag(3, "c", "2024-01-01T00:00:00Z"), tag(4), tag(4), {"name": "keyless"})
     assert tags.load(*later) == counts(created=1, updated=1, unchanged=1, stale=1, repeated=1, rejected=1)
     assert [r["name"] for r in tags.raw()] == ["a", "b", "a", "a"]
+
+
+def test_where_another_writer_was_first_with_a_key_the_newer_sight_wins(tags: Hand, hands: Callable[..., Hand]) -> None:
+    other = hands()
+    found = batch([tags.page(tag(1, "late"), tag(2), seen=1)])
+
+    def work(cursor: Any) -> Counts:
+        rows = changed(cursor, tags.target, found.rows)
+        assert not any(row.held for row in rows)
+        assert other.load(tag(1, "first"), seen=9) == counts(created=1)
+        return write(cursor, tags.target, rows, 1)
+
+    assert tags.database.transaction(work) == counts(created=1, stale=1)
+    assert [(r["id"], r["name"]) for r in tags.raw()] == [(1, "first"), (2, "a")]
+
+
+def test_new_records_go_straight_into_their_table_and_others_past_the_staging_table(tags: Hand) -> None:
+    def has_a_stage() -> bool:
+        return bool(tags.database.query("select to_regclass('pg_temp.sync_stage') is not null")[0])
+
+    assert tags.load(tag(1), tag(2)) == counts(created=2)
+    assert not has_a_stage()
+    assert tags.load(tag(2, "b", T2), tag(3)) == counts(created=1, updated=1)
+    assert has_a_stage()
 
 
 GUARD = [

@@ -1,0 +1,131 @@
+"""The records of one commit, one per key, each ready to be sent to Postgres before the transaction begins."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from struct import Struct
+
+import msgspec
+
+from sync_assets.entity import ById, Whole
+from sync_assets.errors import AnswerTooLarge
+from sync_assets.extract.pages import Page
+from sync_assets.load.sparse import nulls_of
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+FIELDS, LENGTH, SEEN, JSONB = Struct(">hi"), Struct(">i"), Struct(">iq"), Struct(">hib")
+ARRAY, BOUNDS, TEXT = Struct(">iii"), Struct(">ii"), 25
+
+
+@dataclass
+class Row:
+    """A record on its way to the staging table."""
+
+    key: str
+    record: bytes | msgspec.Raw
+    seen: int
+    read: Whole | ById
+    hash: bytes
+    sparse: tuple[str, ...] = ()
+    held: bool = True  # a row of its key may be there
+
+    @cached_property
+    def staged(self) -> bytes:
+        """The row of the staging table as COPY's binary format spells it: nothing to escape or to look for."""
+        key, record = self.key.encode(), self.content
+        return b"".join((
+            FIELDS.pack(7, len(key)), key,
+            LENGTH.pack(len(record)), record,
+            LENGTH.pack(len(self.hash)), self.hash,
+            SEEN.pack(8, self.seen),
+            _of_read(self.read.shape, self.read.omits, self.read.adds),
+        ))  # fmt: skip
+
+    @cached_property
+    def straight(self) -> bytes:
+        """The same for the target itself, all but its last column, `sync_id`."""
+        record, shape = self.content, self.read.shape.encode()
+        return b"".join((
+            JSONB.pack(5, len(record) + 1, 1), record,
+            SEEN.pack(8, self.seen),
+            LENGTH.pack(len(self.hash)), self.hash,
+            LENGTH.pack(len(shape)), shape,
+        ))  # fmt: skip
+
+    @cached_property
+    def content(self) -> bytes:
+        """What is stored: the record as it came, without the nulls of its sparse parts."""
+        if not self.sparse or self._parts is None:
+            return bytes(self.record)
+        parts = dict(self._parts)
+        for name in self.sparse:
+            if name in parts:
+                parts[name] = msgspec.Raw(nulls_of(self.read.path, name).left_out(parts[name]))
+        return msgspec.json.encode(parts)
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """The record's top-level fields, None where a parser refuses it."""
+        return None if self._parts is None else tuple(self._parts)
+
+    @cached_property
+    def _parts(self) -> dict[str, msgspec.Raw] | None:
+        try:
+            return _fields(self.record)
+        except (msgspec.DecodeError, RecursionError):
+            return None
+
+    def prepare(self) -> None:
+        """Works out ahead of the transaction what it will ask for."""
+        _ = self.staged if self.held else self.straight, self.names
+
+
+@dataclass
+class Batch:
+    """The records of one commit, one per key, and what was left out on the way."""
+
+    rows: dict[str, Row] = field(default_factory=dict)
+    keyless: list[bytes] = field(default_factory=list)
+    oversized: dict[str, AnswerTooLarge] = field(default_factory=dict)
+    repeated: int = 0
+    suspect: bool = False
+
+
+def batch(pages: Iterable[Page], sparse: tuple[str, ...] = ()) -> Batch:
+    """Of two records with one key the one asked for later stays, of one page the last."""
+    found = Batch()
+    for page in pages:
+        found.suspect |= page.suspect
+        for record, key in zip(page.records, page.keys, strict=True):
+            if key is None:
+                found.keyless.append(bytes(record))
+                continue
+            if key in page.oversized:
+                found.repeated += key in found.oversized
+                found.oversized[key] = page.oversized[key]
+                continue
+            if (held := found.rows.get(key)) is not None:
+                found.repeated += 1
+                if held.seen > page.seen:
+                    continue
+            digest = hashlib.blake2b(record, digest_size=16).digest()
+            found.rows[key] = Row(key, record, page.seen, page.read, digest, sparse)
+    return found
+
+
+@lru_cache
+def _of_read(shape: str, omits: tuple[str, ...], adds: tuple[str, ...]) -> bytes:
+    """The fields that all rows of one read share."""
+    return b"".join(LENGTH.pack(len(f)) + f for f in (shape.encode(), _array(omits), _array(adds)))
+
+
+def _array(names: tuple[str, ...]) -> bytes:
+    """A text[] in Postgres' binary format."""
+    if not names:
+        return ARRAY.pack(0, 0, TEXT)
+    held = [name.encode() for name in names]
+    return ARRAY.pack(1, 0, TEXT) + BOUNDS.pack(len(held), 1) + b"".join(LENGTH.pack(len(n)) + n for n in held)
