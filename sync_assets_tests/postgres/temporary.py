@@ -24,7 +24,7 @@ SMALL = {"max_wal_size": "192MB", "min_wal_size": "64MB"}
 
 @contextmanager
 def temporary_postgres(settings: Mapping[str, str] | None = None) -> Iterator[EmbeddedPostgres]:
-    root = Path(tempfile.mkdtemp(prefix="sync_assets-", dir=_memory()))
+    root = Path(tempfile.mkdtemp(prefix="sync_assets-", dir=memory()))
     postgres = EmbeddedPostgres(root, durable=False, settings=SMALL | dict(settings or {}))
     try:
         _greet_quickly(postgres.start())
@@ -33,7 +33,7 @@ def temporary_postgres(settings: Mapping[str, str] | None = None) -> Iterator[Em
         postgres.discard()
 
 
-def _memory() -> Path | None:
+def memory() -> Path | None:
     """None: where temporary files always go, as the environment may have it."""
     if "TMPDIR" in os.environ or not MEMORY.is_dir() or not os.access(MEMORY, os.W_OK):
         return None
