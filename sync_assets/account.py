@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sync_assets.entity import Bucket, Derived, Entity, Params
-from sync_assets.errors import MissingSetting, UnsafeSetting
+from sync_assets.errors import FixConfig, MissingSetting, UnsafeSetting
 from sync_assets.extract.dialect import Api
 from sync_assets.settings import FORMER_NAMES, AccountSettings, environment, typed
 
@@ -66,8 +66,8 @@ def connected_accounts(
 ) -> tuple[list[Account], list[str]]:
     """The accounts that the environment connects, and one line for each system that is left out.
 
-    Raises MissingSetting where an account has some of its variables but not all, UnsafeSetting where a value would
-    send a secret over plain HTTP or into a private network.
+    Raises MissingSetting where an account has some of its variables but not all, FixConfig where it has those of two
+    ways to prove who we are, UnsafeSetting where a value would send a secret over plain HTTP or into a private network.
     """
     env = environment() if env is None else env
     for name in env:
@@ -84,7 +84,14 @@ def connected_accounts(
             left_out.append(f"{system.title} is left out: {_unset(system, env)}")
         for label in labels:
             prefix = f"{system.name.upper()}_{label}_" if label else f"{system.name.upper()}_"
-            missing = [prefix + name for name in system.settings.required() if prefix + name not in env]
+            given = {name for name in system.settings.model_fields if prefix + name.upper() in env}
+            ways = [", ".join(prefix + name.upper() for name in way) for way in system.settings.begun(given)]
+            if len(ways) > 1:
+                raise FixConfig(
+                    f"{system.title} is set up in two ways at once: {ways[0]} and {ways[1]}",
+                    next_step=f"remove {ways[0]}, or {ways[1]}",
+                )
+            missing = [prefix + name.upper() for name in system.settings.required(given) if name not in given]
             if missing:
                 raise MissingSetting(
                     f"{system.title} is half set: {', '.join(missing)} missing",
@@ -119,7 +126,7 @@ def _labels(system: System, env: Mapping[str, str]) -> Iterator[str]:
 
 
 def _unset(system: System, env: Mapping[str, str]) -> str:
-    names = [f"{system.name.upper()}_{name}" for name in system.settings.required()]
+    names = [f"{system.name}_{name}".upper() for name in system.settings.required()]
     return f"{' and '.join(names)} not set{_former_hint(system, f'{system.name.upper()}_', names, env)}"
 
 

@@ -6,6 +6,7 @@ import platform
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from typing import Literal
 from urllib.parse import urlsplit
@@ -17,13 +18,16 @@ from sync_assets.errors import SyncError
 from sync_assets.load.database import Database, plain_url
 from sync_assets.load.migrations import pending
 from sync_assets.settings import SyncSettings, environment, sync_settings
-from sync_assets.sync import connected
+from sync_assets.sync import Connected, connected
 from sync_assets.systems import SYSTEMS
 
 SKEW_SECONDS = 60
 """A clock that is further off than this makes signatures fail and times confusing."""
 
 OLDEST_POSTGRES = 150_000
+
+SOON = timedelta(days=30)
+"""A token that ends before this should be replaced while there is time."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +135,10 @@ def _account(account: Account, settings: SyncSettings) -> Iterator[Line]:
             connection.preflight()
         except SyncError as e:
             yield _failed(account.name, e)
+            yield from _token(account, connection)
             return
         yield Line(account.name, "ok", f"{account.system.title} answers and accepts the token")
+        yield from _token(account, connection)
         skew = connection.door.skew
         if skew is None:
             yield Line(account.name, "note", "the API does not tell its time")
@@ -142,6 +148,37 @@ def _account(account: Account, settings: SyncSettings) -> Iterator[Line]:
             )
         else:
             yield Line(account.name, "ok", f"clocks agree within {abs(skew):.0f} s")
+
+
+def _token(account: Account, connection: Connected) -> Iterator[Line]:
+    """Of which kind the token is and when it ends, where that is known."""
+    what = f"{account.name} token"
+    if connection.tokens is not None:
+        try:
+            state = connection.tokens.state()
+        except SyncError as e:
+            yield _failed(what, e)
+            return
+        if state is None:
+            yield Line(what, "note", "OAuth, nothing stored yet: the first run uses the given refresh token up")
+            return
+        unused = f"; unused, the refresh token ends {_day(state.refresh_ends_at)}" if state.refresh_ends_at else ""
+        yield Line(
+            what, "ok",
+            f"OAuth, renewed {state.generation} times; the access token ends {_minute(state.access_ends_at)}{unused}",
+        )  # fmt: skip
+    elif ends := account.settings.token_ends():
+        left = ends - datetime.now(UTC)
+        said = f"long-lived, {'ended' if left < timedelta(0) else 'ends'} {_day(ends)}"
+        yield Line(what, "note" if left < SOON else "ok", said, "issue a new one and set it" if left < SOON else "")
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d}"
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _failed(what: str, error: SyncError) -> Line:

@@ -12,6 +12,7 @@
     │   ├── MissingSetting
     │   ├── UnsafeSetting
     │   ├── BadCredentials
+    │   │   └── AuthorisationLost     the refresh token is dead: only a person can authorise again
     │   ├── Forbidden
     │   ├── UntrustedServer       its TLS certificate does not prove who it is
     │   ├── NotMigrated
@@ -111,6 +112,10 @@ class UnsafeSetting(FixConfig):
 
 class BadCredentials(FixConfig):
     """The source refuses the token."""
+
+
+class AuthorisationLost(BadCredentials):
+    """The refresh token is dead; only a person can authorise again."""
 
 
 class Forbidden(FixConfig):

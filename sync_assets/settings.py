@@ -5,7 +5,8 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
@@ -68,6 +69,8 @@ class AccountSettings(BaseSettings):
     """Where a person finds each required value."""
     former: ClassVar[Mapping[str, str]] = {}
     """Variables of older set-ups, and the field that each is now."""
+    ways: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """Ways to prove who we are, each with its fields: exactly one of them, whole. The first is the usual one."""
 
     rate: float | None = None
     """Requests per second instead of the documented limit; 0 for none."""
@@ -79,9 +82,22 @@ class AccountSettings(BaseSettings):
         values = (getattr(self, name) for name in type(self).model_fields)
         return tuple(v.get_secret_value() for v in values if isinstance(v, SecretStr) and v.get_secret_value())
 
+    def token_ends(self) -> datetime | None:
+        """When a token that is not renewed ends, where it tells."""
+        return None
+
     @classmethod
-    def required(cls) -> tuple[str, ...]:
-        return tuple(name.upper() for name, f in cls.model_fields.items() if f.is_required())
+    def begun(cls, given: Collection[str]) -> list[tuple[str, ...]]:
+        """Of each way that the fields of `given` belong to, those that are given."""
+        own = [tuple(name for name in way if name in given) for way in cls.ways]
+        return [names for names in own if names]
+
+    @classmethod
+    def required(cls, given: Collection[str] = ()) -> tuple[str, ...]:
+        """The fields without which an account is none; of its ways the one that `given` has begun."""
+        always = tuple(name for name, f in cls.model_fields.items() if f.is_required())
+        way = next((way for way in cls.ways if not set(way).isdisjoint(given)), (*cls.ways, ())[0])
+        return (*always, *way)
 
 
 def environment() -> dict[str, str]:

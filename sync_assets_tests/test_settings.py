@@ -5,13 +5,22 @@ from pathlib import Path
 import pytest
 
 from sync_assets.account import connected_accounts, former_names
-from sync_assets.errors import MissingSetting, SyncError, UnsafeSetting
+from sync_assets.errors import FixConfig, MissingSetting, SyncError, UnsafeSetting
 from sync_assets.settings import environment, safe_url, sync_settings
 from sync_assets.systems import SYSTEMS
+from sync_assets.systems.kommo import KOMMO as KOMMO_SYSTEM
 
 KAITEN = {"KAITEN_API_URL": "https://example.kaiten.ru/api/latest", "KAITEN_API_TOKEN": "canary-kaiten"}
 WORKSECTION = {"WORKSECTION_DOMAIN": "example.worksection.com", "WORKSECTION_HASH": "canary-worksection"}
 HUBSPOT = {"HUBSPOT_ACCESS_TOKEN": "canary-hubspot"}
+KOMMO = {"KOMMO_BASE_URL": "example.kommo.com", "KOMMO_ACCESS_TOKEN": "canary-kommo"}
+KOMMO_OAUTH = {
+    "KOMMO_BASE_URL": "example.kommo.com",
+    "KOMMO_CLIENT_ID": "canary-id",
+    "KOMMO_CLIENT_SECRET": "canary-secret",
+    "KOMMO_REDIRECT_URI": "https://example.test/canary",
+    "KOMMO_REFRESH_TOKEN": "canary-refresh",
+}
 
 
 def accounts(env: dict[str, str]) -> dict[str, object]:
@@ -44,6 +53,35 @@ def test_half_an_account_is_an_error_that_names_the_other_half(missing: str) -> 
     assert f"Kaiten is half set: {missing} missing" in str(told.value)
     assert f"Next: set {missing}" in str(told.value)
     assert "canary" not in str(told.value)
+
+
+def test_kommo_comes_in_by_a_long_lived_token_or_by_oauth() -> None:
+    (long_lived,), (oauth,) = accounts(KOMMO).values(), accounts(KOMMO_OAUTH).values()
+    assert KOMMO_SYSTEM.api(long_lived).oauth is None
+    assert "Authorization" in KOMMO_SYSTEM.api(long_lived).outgoing("/account", {}).headers
+    found = KOMMO_SYSTEM.api(oauth).oauth
+    assert found is not None and (found.seed, found.secret) == ("canary-refresh", "canary-secret")
+    assert "Authorization" not in KOMMO_SYSTEM.api(oauth).outgoing("/account", {}).headers
+
+
+@pytest.mark.parametrize("missing", [name for name in KOMMO_OAUTH if name != "KOMMO_BASE_URL"])
+def test_half_of_kommos_oauth_is_an_error_that_names_the_other_half(missing: str) -> None:
+    env = {name: value for name, value in KOMMO_OAUTH.items() if name != missing}
+    with pytest.raises(MissingSetting) as told:
+        connected_accounts(SYSTEMS, env)
+    assert f"Kommo is half set: {missing} missing" in str(told.value) and f"Next: set {missing} (" in str(told.value)
+    assert "see .env.example)" not in str(told.value) or missing == "KOMMO_REFRESH_TOKEN"
+    assert "canary" not in str(told.value)
+
+
+@pytest.mark.parametrize("also", [name for name in KOMMO_OAUTH if name != "KOMMO_BASE_URL"])
+def test_both_ways_into_kommo_at_once_are_an_error_that_names_both(also: str) -> None:
+    labelled = {name.replace("KOMMO_", "KOMMO_EMEA_"): value for name, value in (KOMMO | {also: "canary"}).items()}
+    with pytest.raises(FixConfig) as told:
+        connected_accounts(SYSTEMS, labelled)
+    one, other = "KOMMO_EMEA_ACCESS_TOKEN", also.replace("KOMMO_", "KOMMO_EMEA_")
+    assert f"two ways at once: {one} and {other}" in str(told.value)
+    assert told.value.next_step == f"remove {one}, or {other}" and "canary" not in str(told.value)
 
 
 def test_a_former_name_is_pointed_out() -> None:
@@ -118,7 +156,7 @@ def test_a_private_host_in_disguise_is_refused(url: str) -> None:
 
 
 def test_secrets_print_masked() -> None:
-    connected, _ = connected_accounts(SYSTEMS, {**KAITEN, **WORKSECTION, **HUBSPOT})
+    connected, _ = connected_accounts(SYSTEMS, {**KAITEN, **WORKSECTION, **HUBSPOT, **KOMMO})
     assert "canary" not in repr(connected) + str(connected)
     assert "canary" not in repr([a.options for a in connected])
 

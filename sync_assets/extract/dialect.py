@@ -8,12 +8,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
-
-import httpx
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from sync_assets.entity import Params
 from sync_assets.errors import BadCredentials, Forbidden, NotFound, SourceUnavailable, SyncError, WrongShape
+
+if TYPE_CHECKING:
+    from sync_assets.extract.oauth import OAuth
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Outgoing:
 @dataclass(frozen=True)
 class Answer:
     status: int
-    headers: httpx.Headers
+    headers: Mapping[str, str]  # by names in lower case
     body: bytes
     seen: int = 0
     path: str = ""  # what was asked for
@@ -49,6 +50,9 @@ class Api(Protocol):
 
     empty: bytes | None = None
     """What an answer 204 without a body stands for; None where it is no answer."""
+
+    oauth: OAuth | None = None
+    """How access tokens are renewed; None where one token is all there is, and `outgoing` signs with it."""
 
     def outgoing(self, path: str, params: Params) -> Outgoing: ...
 
@@ -87,7 +91,7 @@ class Pause(SyncError):
         self.reach = reach
 
 
-def retry_after(headers: httpx.Headers, now: float) -> float | None:
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds to wait by the Retry-After header, in seconds or as an HTTP date; None where it is absent or no use."""
     value = headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d+(\.\d+)?", value):

@@ -12,6 +12,7 @@ import re
 import ssl
 import threading
 import time
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -34,8 +35,9 @@ from sync_assets.errors import (
 )
 from sync_assets.extract.budget import Budget
 from sync_assets.extract.deadline import Transport, within
-from sync_assets.extract.dialect import Answer, Api, Pause
+from sync_assets.extract.dialect import Answer, Api, Outgoing, Pause
 from sync_assets.extract.mask import Mask
+from sync_assets.extract.oauth import OAuth, Pair, TokenStore
 
 MAX_BODY = 256 * 1024 * 1024
 """Bytes of one answer after decompression; a 10,000-task answer of Worksection is below 40 MB."""
@@ -60,6 +62,7 @@ class Door:
         deadline: float,
         max_wait: float,
         system: str,
+        tokens: TokenStore | None = None,
     ) -> None:
         for noisy in ("httpx", "httpcore"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -68,12 +71,14 @@ class Door:
         self.requests = 0
         self.skew: float | None = None
         self._mask = mask
+        self._tokens = tokens
         self._retries = retries
         self._deadline = deadline
         self._max_wait = max_wait
         self._system = system
         self._count = threading.Lock()
         self._refused: SyncError | None = None
+        self._origins: dict[str, httpx.URL] = {}
         loopback = urlsplit(api.outgoing("", {}).url).hostname in ("127.0.0.1", "localhost")
         self._client = httpx.Client(
             follow_redirects=False,
@@ -117,7 +122,7 @@ class Door:
                 answer = self._once(path, params, body, seen)
                 if by_key and self.api.gone(answer):
                     raise RecordGone(self.api.gone(self._masked(answer)) or "")
-                self._check(answer)
+                self._check(self.api.check, answer)
                 if answer.status == 204 and self.api.empty is not None:
                     answer = replace(answer, body=self.api.empty)
                 _must_be_json(answer)
@@ -147,11 +152,11 @@ class Door:
         if (spent := self.api.spent(answer)) and spent.seconds is not None:
             self.budget.pause(None, spent.seconds, why=spent.what)
 
-    def _check(self, answer: Answer) -> None:
+    def _check(self, check: Callable[[Answer], None], answer: Answer) -> None:
         try:
-            self.api.check(answer)
+            check(answer)
         except SyncError:
-            self.api.check(self._masked(answer))
+            check(self._masked(answer))
             raise
 
     def _masked(self, answer: Answer) -> Answer:
@@ -162,12 +167,52 @@ class Door:
         out = self.api.outgoing(path, params)
         if body is not None:
             out = replace(out, method="POST", content=body, headers={**out.headers, "Content-Type": "application/json"})
+        return self._send(out, path, seen) if self._tokens is None else self._send_signed(out, path, seen, self._tokens)
+
+    def _send_signed(self, out: Outgoing, path: str, seen: int, tokens: TokenStore) -> Answer:
+        """A token that is refused for its age is renewed once, and the request repeated once."""
+
+        def renew(refresh: str) -> Pair:
+            try:
+                return self._renew(refresh, tokens.oauth)
+            except SyncError as e:
+                raise e.at(endpoint="of tokens") from None
+
+        def signed(refused: str | None = None) -> tuple[str, Outgoing]:
+            token = tokens.access(renew, refused=refused)
+            self._mask.learn(token)
+            return token, tokens.oauth.signed(out, token)
+
+        token, request = signed()
+        answer = self._send(request, path, seen)
+        if not tokens.oauth.ended(answer):
+            return answer
+        _, request = signed(refused=token)
+        return self._send(request, path, self._slot(path))
+
+    def _renew(self, refresh: str, oauth: OAuth) -> Pair:
+        out = oauth.renewal(refresh)
+        self._mask.learn(refresh)
+        path = urlsplit(out.url).path
+        answer = self._send(out, path, self._slot(path))
+        self._check(oauth.check, answer)
+        pair = oauth.pair(answer)
+        self._mask.learn(pair.access, pair.refresh)
+        return pair
+
+    def _slot(self, path: str) -> int:
+        return self.budget.take(self.api.bucket(path), stop=None, max_wait=self._max_wait)
+
+    def _send(self, out: Outgoing, path: str, seen: int) -> Answer:
+        origin, target = self._apart(out.url)
         with self._count:
             self.requests += 1
         try:
             with (
                 within(self._deadline),
-                self._client.stream(out.method, out.url, headers=out.headers, content=out.content) as response,
+                self._client.stream(
+                    out.method, origin, headers=out.headers, content=out.content, extensions={"target": target}
+                ) as response,
             ):
                 parts: list[bytes] = []
                 size = 0
@@ -177,14 +222,28 @@ class Door:
                         what = f"the answer is larger than {MAX_BODY >> 20} MB"
                         raise AnswerTooLarge(what, head=(parts or [part])[0][:HEAD], size=size, seen=seen)
                     parts.append(part)
-                self._watch_clock(response.headers)
-                return Answer(response.status_code, response.headers, b"".join(parts), seen, path)
+                # httpx would go through all of them for each that is asked for.
+                headers = {name.decode("latin-1").lower(): v.decode("latin-1") for name, v in response.headers.raw}
+                self._watch_clock(headers)
+                return Answer(response.status_code, headers, b"".join(parts), seen, path)
         except httpx.HTTPError as e:
             raise _ours(e, self._deadline) from None
         except ssl.SSLError:
             raise UntrustedServer() from None
 
-    def _watch_clock(self, headers: httpx.Headers) -> None:
+    def _apart(self, url: str) -> tuple[httpx.URL, bytes]:
+        """Where a request goes, and what it asks for there, byte by byte as the dialect spelled it.
+
+        httpx would look at each character of a URL, and there are thousands where properties are asked for by name.
+        """
+        scheme, _, rest = url.partition("://")
+        host, _, target = rest.partition("/")
+        origin = f"{scheme}://{host}"
+        if origin not in self._origins:
+            self._origins[origin] = httpx.URL(origin)
+        return self._origins[origin], f"/{target}".encode("ascii")
+
+    def _watch_clock(self, headers: Mapping[str, str]) -> None:
         if date := Answer(200, headers, b"").date:
             self.skew = time.time() - date.timestamp()
 

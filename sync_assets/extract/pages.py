@@ -5,7 +5,7 @@ A page that the parser refuses is split by its tokens instead and marked suspect
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -19,6 +19,9 @@ from sync_assets.extract.dialect import Answer
 
 Position = dict[str, Any]
 """Where a sweep goes on: {"read": index, "parent": key, "variant": index, "offset": rows, "anchor": key}."""
+
+LONGEST_NUMBER = 18
+"""Digits of a number that is its own canonical spelling, in a column of numbers and in one of texts."""
 
 MALFORMED = (msgspec.DecodeError, RecursionError)
 
@@ -79,6 +82,7 @@ class Splitter:
 
     def __init__(self, at: str, keys: Sequence[str], canonical: Callable[[str], str | None] = lambda key: key) -> None:
         self._at = at
+        self._names = tuple(keys)
         read = key_reader(keys)
 
         def key(record: bytes | msgspec.Raw) -> str | None:
@@ -95,7 +99,24 @@ class Splitter:
             raise e.at(page=name) from None
         if carry:
             records = [_carried(r, carry) for r in records]
-        return Page(name, read, answer.seen, records, [self._key(r) for r in records], suspect)
+        keys = None if carry or suspect else self._plain_keys(answer.body, read)
+        return Page(name, read, answer.seen, records, keys or [self._key(r) for r in records], suspect)
+
+    def _plain_keys(self, body: bytes, read: Whole | ById) -> list[str | None] | None:
+        """The keys of a page in one go, where each is a number spelled plainly. None where it is not so simple."""
+        if isinstance(read, ById) or len(self._names) > 1:
+            return None
+        at = self._at if read.at is None else read.at
+        try:
+            found: Any = msgspec.json.decode(body, type=_envelope(at, single=False, of=_plain_key(self._names[0])))
+        except MALFORMED:
+            return None
+        for name in at.split(".") if at else ():
+            found = getattr(found, name)
+        keys = [str(record.key) for record in found]
+        digits = "".join(keys)
+        plain = digits.isascii() and digits.isdigit() and {key[:1] for key in keys}.isdisjoint(("", "0"))
+        return [*keys] if plain and max(map(len, keys)) <= LONGEST_NUMBER else None
 
     def _split(self, body: bytes, read: Whole | ById) -> tuple[list[bytes | msgspec.Raw], bool]:
         at, single = self._at if read.at is None else read.at, isinstance(read, ById)
@@ -118,8 +139,13 @@ class Splitter:
 
 
 @lru_cache
-def _envelope(at: str, single: bool) -> Any:
-    kind: Any = msgspec.Raw if single else list[msgspec.Raw]
+def _plain_key(name: str) -> Any:
+    return msgspec.defstruct("Key", [("key", int | str)], rename={"key": name})
+
+
+@lru_cache
+def _envelope(at: str, single: bool, of: Any = msgspec.Raw) -> Any:
+    kind: Any = of if single else list[of]
     for name in reversed(at.split(".") if at else ()):
         kind = msgspec.defstruct("Envelope", [(name, kind)])
     return kind
@@ -133,10 +159,10 @@ def _carried(record: bytes | msgspec.Raw, carry: bytes) -> bytes:
     return b"{" + carry + (b"," if raw[1:].strip() != b"}" else b"") + raw[1:]
 
 
-def sightings(pages: Iterable[Page]) -> dict[str, tuple[int, list[str]]]:
-    """By the name of each page the number of its records and the keys among them."""
-    seen: dict[str, tuple[int, list[str]]] = {}
-    for page in pages:
-        records, keys = seen.get(page.name, (0, []))
-        seen[page.name] = records + len(page.records), [*keys, *(k for k in page.keys if k is not None)]
-    return seen
+def sightings(pages: Sequence[Page]) -> dict[str, tuple[int, list[str]]]:
+    """Under the name of the first of these pages the number of all their records, and the keys among them.
+
+    As one, because a long list of keys is packed where it is stored, and short ones are not.
+    """
+    keys = [key for page in pages for key in page.keys if key is not None]
+    return {pages[0].name: (sum(len(page.records) for page in pages), keys)} if pages else {}

@@ -18,6 +18,7 @@ from sync_assets.load.sparse import nulls_of
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 FIELDS, LENGTH, SEEN, JSONB = Struct(">hi"), Struct(">i"), Struct(">iq"), Struct(">hib")
+HASH_BYTES = 16
 ARRAY, BOUNDS, TEXT = Struct(">iii"), Struct(">ii"), 25
 
 
@@ -112,7 +113,7 @@ def batch(pages: Iterable[Page], sparse: tuple[str, ...] = ()) -> Batch:
                 found.repeated += 1
                 if held.seen > page.seen:
                     continue
-            digest = hashlib.blake2b(record, digest_size=16).digest()
+            digest = hashlib.blake2b(record, digest_size=HASH_BYTES).digest()
             found.rows[key] = Row(key, record, page.seen, page.read, digest, sparse)
     return found
 

@@ -75,6 +75,11 @@ class Target:
     def numeric_keys(self) -> tuple[bool, ...]:
         return tuple(self.type_of(k) == "bigint" for k in self.entity.keys)
 
+    @cached_property
+    def one_number(self) -> bool:
+        """Whether a key is just a number."""
+        return self.numeric_keys == (True,)
+
     def key_text(self, alias: str) -> sql.Composable:
         """The key of a row as one text, as `key_reader` spells it."""
         parts = sql.SQL(" || '/' || ").join(
@@ -111,6 +116,11 @@ class Target:
 
     def canonical(self, key: str) -> str | None:
         """The one spelling of this key, None where the text cannot be a key of the table."""
+        if self.one_number:
+            # Each record of each sync passes here.
+            if not (key.isdigit() and key.isascii() and len(key) <= 18):
+                return None
+            return key if key[0] != "0" else str(int(key))
         parts = key.split("/") if len(self.entity.keys) > 1 else [key]
         if len(parts) != len(self.entity.keys):
             return None

@@ -14,7 +14,7 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from sync_assets import crash
-from sync_assets.load.batch import SEEN, Row
+from sync_assets.load.batch import HASH_BYTES, SEEN, Row
 from sync_assets.load.target import Target
 
 # Documents lie in the row itself where they fit its page, and uncompressed beside it where they do not.
@@ -84,7 +84,24 @@ OUTCOME = sql.SQL(
     " from written"
 )
 
-ONE_KEY = "select t.{key}::text, t.payload_hash, t.payload_shape from {table} t where t.{key} = any(%s::{type}[])"
+# Postgres compares, and answers only what differs. `offset 0` has the rows looked up by their keys before they are
+# joined, or the planner might read the whole table.
+CHANGED = """
+select wanted.place - 1, held.key is not null
+  from unnest(%(keys)s::text[]) with ordinality wanted(key, place)
+  left join ({held} offset 0) held on held.key = wanted.key
+ where held.hash is distinct from substring(%(hashes)s from (wanted.place::int - 1) * {size} + 1 for {size})
+    or held.shape is distinct from %(shape)s
+ order by 1
+"""
+ONE_KEY = """
+select t.{key}::text as key, t.payload_hash as hash, t.payload_shape as shape
+  from {table} t where t.{key} = any(%(keys)s::{type}[])
+"""
+SEVERAL_KEYS = """
+select {text} as key, t.payload_hash as hash, t.payload_shape as shape
+  from unnest(%(keys)s::text[]) sought(key) join {table} t on {same}
+"""
 
 FORGET_TOMBSTONES = """
 delete from sync.tombstones where account = %(account)s and entity = %(entity)s and key = any(%(keys)s)
@@ -115,28 +132,31 @@ class Counts:
 
 def changed(cursor: Cursor, target: Target, rows: dict[str, Row]) -> list[Row]:
     """The rows whose bytes are not those that are stored already; of each it is known then whether one is held."""
-    keys = sorted(rows)
-    if not keys:
-        return []
+    found: list[Row] = []
+    differing = _differing(target)
+    for shape in {row.read.shape for row in rows.values()}:
+        keys = sorted(key for key, row in rows.items() if row.read.shape == shape)
+        hashes = b"".join([rows[key].hash for key in keys])
+        # Numbers need no quotes, each of which would be looked for in every key.
+        sought = f"{{{','.join(keys)}}}" if target.one_number else keys
+        cursor.execute(differing, {"keys": sought, "hashes": hashes, "shape": shape})
+        for place, held in cursor:
+            row = rows[keys[place]]
+            row.held = held
+            found.append(row)
+    return sorted(found, key=lambda row: row.key)
+
+
+def _differing(target: Target) -> sql.Composed:
     if len(target.entity.keys) == 1:
         column = target.entity.keys[0]
-        query = sql.SQL(ONE_KEY).format(
+        held = sql.SQL(ONE_KEY).format(
             key=sql.Identifier(column), table=target.table, type=sql.SQL(target.type_of(column))
         )
     else:
-        query = sql.SQL(
-            "select {text}, t.payload_hash, t.payload_shape"
-            "  from unnest(%s::text[]) wanted(key) join {table} t on {same}"
-        ).format(
-            text=target.key_text("t"),
-            table=target.table,
-            same=target.same_key("t", target.parts("wanted.key")),
-        )
-    cursor.execute(query, (keys,))
-    held = {key: (bytes(hash_ or b""), shape) for key, hash_, shape in cursor}
-    for key, row in rows.items():
-        row.held = key in held
-    return [r for k in keys if held.get(k) != ((r := rows[k]).hash, r.read.shape)]
+        same = target.same_key("t", target.parts("sought.key"))
+        held = sql.SQL(SEVERAL_KEYS).format(text=target.key_text("t"), table=target.table, same=same)
+    return sql.SQL(CHANGED).format(held=held, size=sql.Literal(HASH_BYTES))
 
 
 def write(cursor: Cursor, target: Target, rows: list[Row], sync_id: int) -> Counts:

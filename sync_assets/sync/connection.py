@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
@@ -20,10 +20,14 @@ from sync_assets.errors import MissingSetting, SyncError
 from sync_assets.extract.budget import Budget
 from sync_assets.extract.http import Door
 from sync_assets.extract.mask import Mask
+from sync_assets.extract.oauth import OAuth
 from sync_assets.load.database import Database
 from sync_assets.load.migrations import require_migrated
 from sync_assets.load.target import Target, target
 from sync_assets.settings import SyncSettings
+
+if TYPE_CHECKING:
+    from sync_assets.load.tokens import StoredTokens
 
 
 def buckets(account: Account) -> list[Bucket]:
@@ -53,14 +57,17 @@ class Connected:
         self.database = Database(url, wait=wait, name=f"sync_assets {account.name}")
         self.meter = Database(url, wait=wait, name=f"sync_assets {account.name} meter")
         self.budget = Budget(account.name, buckets(account), self.meter.query)
+        api = account.system.api(account.settings)
+        self.tokens = _stored_tokens(self.database, account.name, api.oauth) if api.oauth else None
         self.door = Door(
-            account.system.api(account.settings),
+            api,
             self.budget,
             Mask(account.settings.secrets()),
             retries=settings.sync_retries,
             deadline=settings.sync_request_seconds,
             max_wait=settings.sync_max_wait_seconds,
             system=account.name,
+            tokens=self.tokens,
         )
         self._targets: dict[str, Target] = {}
         self._preflight: SyncError | Literal["passed"] | None = None
@@ -105,6 +112,13 @@ class Connected:
             return [k for (k,) in cursor.fetchall()]
 
         return self.database.transaction(work)
+
+
+def _stored_tokens(database: Database, account: str, oauth: OAuth) -> StoredTokens:
+    """Whoever has a token that lasts does not pay for loading cryptography."""
+    from sync_assets.load.tokens import StoredTokens
+
+    return StoredTokens(database, account, oauth)
 
 
 @contextmanager

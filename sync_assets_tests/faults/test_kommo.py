@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
-from sync_assets.errors import CallVendor, RetryLater, SyncError
+from sync_assets.errors import CallVendor, PageLoop, RetryLater, SyncError
 from sync_assets.sandbox.server import Sandbox
 from sync_assets_tests.company import Company
 
 LEADS = r"/api/v4/leads$"
 PASSES: list[tuple[str, dict[str, Any]]] = [
     ("A1", {"times": 1, "retry_after": "absent"}),
+    ("A1", {"times": 1, "retry_after": 0.2}),
+    ("A1", {"times": 1, "retry_after": "date"}),
     ("A2", {"times": 1, "variant": "burst"}),
     ("A3", {"times": 2, "status": 502}),
     ("A4", {"times": 1}),
@@ -23,6 +25,7 @@ PASSES: list[tuple[str, dict[str, Any]]] = [
     ("A7", {"times": 1, "variant": "html"}),
     ("A7", {"times": 1, "variant": "bom"}),
     ("P2", {"rows": 3}),
+    ("P2", {"rows": 3, "variant": "within"}),
 ]
 STAYS: list[tuple[str, dict[str, Any], type[SyncError]]] = [
     ("A3", {"status": 503}, RetryLater),
@@ -30,7 +33,7 @@ STAYS: list[tuple[str, dict[str, Any], type[SyncError]]] = [
     ("A8", {"variant": "list_missing"}, CallVendor),
     ("A8", {"variant": "object"}, CallVendor),
     ("A12", {"status": 404}, CallVendor),
-    ("P1", {"loop": 1}, RetryLater),
+    ("P1", {"loop": 1}, PageLoop),
     ("P7", {"variant": "all"}, RetryLater),
 ]
 
@@ -70,7 +73,7 @@ def test_what_stays_costs_its_entity_alone(
 
 @pytest.mark.parametrize(
     ("fault", "options"),
-    [("V1", {"field": "name"}), ("V2", {"field": "name", "variant": "surrogate"}), ("V7", {"variant": "missing"})],
+    [("V2", {"field": "name", "variant": "surrogate"}), ("V7", {"variant": "missing"})],
 )
 def test_one_bad_lead_costs_one_lead(company: Company, fault: str, options: dict[str, Any]) -> None:
     lead = sorted(company.truth("leads", "kommo"))[7]

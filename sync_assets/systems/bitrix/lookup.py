@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import httpx
-
 from sync_assets.entity import OwnById, Whole
 from sync_assets.errors import Forbidden, RecordGone, SyncError
 from sync_assets.extract.dialect import Answer
@@ -62,7 +60,7 @@ class Lookup(OwnById):
             elif is_gone(found):
                 yield key, RecordGone(f"asked for by id: error {found.code[:20]}, it does not exist")
             else:
-                yield key, refused(found, Answer(200, httpx.Headers(), b"", path=self.get))
+                yield key, refused(found, Answer(200, {}, b"", path=self.get))
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ class PeopleLookup(OwnById):
             outcomes = what_each_gave(fetch, [Command(self.path, {"ID": key}) for key in some])
             for key, found in zip(some, outcomes, strict=True):
                 if isinstance(found, Refusal):
-                    yield key, refused(found, Answer(200, httpx.Headers(), b"", path=self.path))
+                    yield key, refused(found, Answer(200, {}, b"", path=self.path))
                     continue
                 person = replace(found, body=allowed(b'{"result":' + found.body + b"}"))
                 page = fetch.splitter.page(f"{self.path}, id {key}", Whole(self.path, at="result"), person)

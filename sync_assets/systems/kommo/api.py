@@ -1,8 +1,9 @@
-"""Kommo's dialect: bearer token, HAL envelopes, 204 for an empty list, and a block page that is never asked again."""
+"""Kommo's dialect: a long-lived token or OAuth, HAL envelopes, 204 for an empty list, a block page asked once only."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import ClassVar
 from urllib.parse import urlencode, urlsplit
 
@@ -13,24 +14,42 @@ from sync_assets.entity import Params
 from sync_assets.errors import BadCredentials, Forbidden, WrongShape
 from sync_assets.extract.dialect import Answer, Api, Outgoing, check_status
 from sync_assets.settings import AccountSettings, safe_url
+from sync_assets.systems.kommo.oauth import KommoOAuth, ends_at
 
 
 class KommoSettings(AccountSettings):
     where: ClassVar[Mapping[str, str]] = {
         "base_url": "the account's address, https://<subdomain>.kommo.com (or .amocrm.ru)",
         "access_token": "Kommo: Settings, Integrations, a private integration, Keys and scopes: long-lived token",
+        "client_id": "Kommo: Settings, Integrations, the integration, Keys and scopes: integration ID",
+        "client_secret": "Kommo: Settings, Integrations, the integration, Keys and scopes: secret key",
+        "redirect_uri": "the redirect URL in the settings of the integration, to the letter",
+        "refresh_token": "what the exchange of an authorization code answers, see .env.example",
     }
+    ways: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("access_token",),
+        ("client_id", "client_secret", "redirect_uri", "refresh_token"),
+    )
 
     former: ClassVar[Mapping[str, str]] = {"KOMMO_TOKEN": "access_token", "KOMMO_BASE_DOMAIN": "base_url"}
 
     base_url: str
-    access_token: SecretStr
+    access_token: SecretStr = SecretStr("")
+    """A long-lived one; with it none of the following."""
+    client_id: str = ""
+    client_secret: SecretStr = SecretStr("")
+    redirect_uri: str = ""
+    refresh_token: SecretStr = SecretStr("")
+    """The first of its chain: each use answers another one, and those are kept in Postgres."""
 
     @field_validator("base_url")
     @classmethod
     def _address(cls, value: str) -> str:
         url = urlsplit(safe_url(value if "://" in value else f"https://{value}", setting="KOMMO_BASE_URL"))
         return f"{url.scheme}://{url.netloc}"
+
+    def token_ends(self) -> datetime | None:
+        return ends_at(self.access_token.get_secret_value())
 
 
 class _Problem(msgspec.Struct):
@@ -44,10 +63,18 @@ class KommoApi(Api):
 
     def __init__(self, settings: KommoSettings) -> None:
         self._base = f"{settings.base_url}/api/v4"
-        self._headers = {
-            "Authorization": f"Bearer {settings.access_token.get_secret_value()}",
-            "Accept": "application/hal+json",
-        }
+        self._headers = {"Accept": "application/hal+json"}
+        if token := settings.access_token.get_secret_value():
+            self._headers["Authorization"] = f"Bearer {token}"
+        else:
+            self.oauth = KommoOAuth(
+                settings.base_url,
+                client_id=settings.client_id,
+                client_secret=settings.client_secret.get_secret_value(),
+                redirect_uri=settings.redirect_uri,
+                seed=settings.refresh_token.get_secret_value(),
+                check=self.check,
+            )
 
     def outgoing(self, path: str, params: Params) -> Outgoing:
         query = f"?{urlencode(params)}" if params else ""

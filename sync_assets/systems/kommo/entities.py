@@ -69,13 +69,15 @@ EVENTS = Pages("/events", at="_embedded.events", shape="record", filter="filter[
 ENTITIES = (
     Entity(
         "users",
-        read=Pages("/users", params={"with": WITH["users"]}, at="_embedded.users"),
+        read=Pages("/users", params={"with": WITH["users"]}, at="_embedded.users", shape="record"),
+        one=ById("/users/{key}", params={"with": WITH["users"]}, at="", shape="record"),
         doc="People of the account; only an administrator's token sees them.",
         url=f"{DOCS}/users-list",
     ),
     Entity(
         "pipelines",
-        read=Whole("/leads/pipelines", at="_embedded.pipelines"),
+        read=Whole("/leads/pipelines", at="_embedded.pipelines", shape="record"),
+        one=ById("/leads/pipelines/{key}", at="", shape="record"),
         doc="Pipelines of leads.",
         url=f"{DOCS}/pipelines-list",
     ),
@@ -84,6 +86,7 @@ ENTITIES = (
         key=("pipeline_id", "id"),
         read=Inside("pipelines", ("$._embedded.statuses[*]",)),
         links=(Link("pipeline_id", "pipelines"),),
+        codes={"type": ("0", "1")},
         doc="Stages of the pipelines. 142 (won) and 143 (lost) have the same id in each.",
         url=f"{DOCS}/statuses-list",
     ),
@@ -113,7 +116,13 @@ ENTITIES = (
     ),
     moving("contacts", ByTime, links=(RESPONSIBLE,), doc="Contacts with their leads, company and tags."),
     moving("companies", ByTime, links=(RESPONSIBLE,), doc="Companies with their leads, contacts and tags."),
-    moving("tasks", ByWindows, links=(RESPONSIBLE,), doc="Tasks, done and open."),
+    moving(
+        "tasks",
+        ByWindows,
+        links=(RESPONSIBLE,),
+        codes={"entity_type": ("leads", "contacts", "companies", "customers")},
+        doc="Tasks, done and open.",
+    ),
     Entity(
         "events",
         read=EVENTS,

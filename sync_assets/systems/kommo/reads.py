@@ -1,7 +1,8 @@
 """Three ways to read a Kommo list whole while it moves: by time, by halving windows, and page after page.
 
 Pages are numbers over a list that shifts when a record changes, so a page number is trusted only where nothing can
-slip through: inside one second, and in lists that only grow at their head.
+slip through: inside one second, and in lists that only grow at their head. Nothing found is an answer without a body
+(204), so where the page before said that more follows, it is asked for once more before it is believed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 import msgspec
 
 from sync_assets.entity import Own, Params
-from sync_assets.errors import SourceUnavailable, WrongShape
+from sync_assets.errors import PageLoop, SourceUnavailable, WrongShape
 from sync_assets.extract import scan
 from sync_assets.extract.fetch import Fetch
 from sync_assets.extract.pages import Page
@@ -55,9 +56,15 @@ class KommoRead(Own):
         return fetch.splitter.page(name, self, answer), more
 
     def numbered(self, fetch: Fetch, params: Params, name: str) -> Iterator[Page]:
-        """Page after page. Raises SourceUnavailable where they do not end."""
+        """Page after page. Raises PageLoop where one comes again, SourceUnavailable where they do not end."""
+        met: dict[int, int] = {}  # by their hash: the keys of a long list would fill the memory
         for number in range(1, STUCK):
             page, more = self.one(fetch, {**params, "page": number}, f"{name}, page {number}")
+            if number > 1 and not page.records:
+                page, more = self.one(fetch, {**params, "page": number}, f"{name}, page {number}")
+            first = met.setdefault(hash(tuple(page.keys)), number)
+            if first != number and page.keys:
+                raise PageLoop(f"page {number} is page {first} again", page=page.name)
             yield page
             if not more:
                 return
@@ -82,15 +89,22 @@ class ByTime(KommoRead):
     """Each request begins where the last row before it was changed, so no page number is needed."""
 
     def pages(self, fetch: Fetch, start: dict[str, Any]) -> Iterator[Page]:
-        """Raises SourceUnavailable where rows come out of order."""
+        """Raises SourceUnavailable where rows come out of order, or do not come though more were said to follow."""
+        promised = False  # nor is it by a page of a run before this one: its rows may be gone since
         at = start.get("at", int(self.since.timestamp()) if self.since else 0)
         # What was shown of the last two seconds, which the next request begins with again.
         met = {(key, stamp) for key, stamp in start.get("met", ())}
         while True:
             params = {"filter[updated_at][from]": max(0, at - 1), "order[updated_at]": "asc"}
             page, more = self.one(fetch, params, f"{self.path} changed from {at}")
+            if promised and not page.records:
+                page, more = self.one(fetch, params, page.name)
+                if not page.records:
+                    raise SourceUnavailable("more rows were said to follow, and none came", page=page.name)
+            promised = more
             versions = _versions(page)
-            stamps = [stamp for _, stamp in versions]
+            # A row that comes twice in one page is none out of order.
+            stamps = [stamp for _, stamp in dict.fromkeys(versions)]
             if stamps != sorted(stamps):
                 raise SourceUnavailable("rows come out of order", page=page.name)
             last = max(at, stamps[-1]) if stamps else at
@@ -112,7 +126,7 @@ class ByTime(KommoRead):
                 versions = _versions(some)
                 yield _without(some, met)
                 met |= set(versions)
-            at += 1
+            at, promised = at + 1, False
 
 
 @dataclass(frozen=True)
@@ -121,18 +135,38 @@ class ByWindows(KommoRead):
 
     def pages(self, fetch: Fetch, start: dict[str, Any]) -> Iterator[Page]:
         end = int((datetime.now(UTC) + timedelta(days=366)).timestamp())
-        windows = [(int(self.since.timestamp()) if self.since else 0, end)]
-        while windows:
-            low, high = windows.pop()
-            window = {"filter[updated_at][from]": low, "filter[updated_at][to]": high}
-            page, more = self.one(fetch, window, f"{self.path} changed from {low} to {high}")
-            if not more:
-                yield page
-            elif low == high:
-                yield from self.numbered(fetch, {**window, "order[id]": "asc"}, page.name)
-            else:
-                middle = (low + high) // 2
-                windows += [(middle + 1, high), (low, middle)]
+        begin = int(self.since.timestamp()) if self.since else 0
+        empty: tuple[int, int] | None = None
+        for low, high, page in self._halved(fetch, begin, end):
+            if not page.records and (low, high) != (begin, end):
+                empty = (empty[0] if empty else low, high)
+                continue
+            if empty:
+                yield from self._again(fetch, *empty)
+                empty = None
+            yield page
+        if empty:
+            yield from self._again(fetch, *empty)
+
+    def _again(self, fetch: Fetch, low: int, high: int) -> Iterator[Page]:
+        """Windows side by side that showed nothing, as one: a list in which more follows has no holes by accident."""
+        for _, _, page in self._halved(fetch, low, high):
+            yield page
+
+    def _halved(self, fetch: Fetch, low: int, high: int) -> Iterator[tuple[int, int, Page]]:
+        """Each page with the window that it is of, in order."""
+        # A second more on either side: whether bounds are inclusive is not documented.
+        window = {"filter[updated_at][from]": max(0, low - 1), "filter[updated_at][to]": high + 1}
+        page, more = self.one(fetch, window, f"{self.path} changed from {low} to {high}")
+        if not more:
+            yield low, high, page
+        elif low == high:
+            for some in self.numbered(fetch, {**window, "order[id]": "asc"}, page.name):
+                yield low, high, some
+        else:
+            middle = (low + high) // 2
+            yield from self._halved(fetch, low, middle)
+            yield from self._halved(fetch, middle + 1, high)
 
 
 def since(read: KommoRead, moment: datetime) -> KommoRead:
