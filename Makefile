@@ -1,4 +1,6 @@
 .DEFAULT_GOAL := help
+# Where the environment forbids .pyc files, each process that imports Dagster would pay a second more.
+unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 PY   := $(VENV)/bin/python
 UV   := $(VENV)/bin/uv

@@ -12,11 +12,7 @@ from urllib.parse import quote
 import psycopg2
 from psycopg2 import sql
 
-TABLES = """
-select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
- where c.relkind = 'r' and c.relpersistence <> 't'
-   and n.nspname not in ('pg_catalog', 'information_schema') order by 1, 2
-"""
+from sync_assets_tests.databases import filled
 
 
 def forms(secret: str) -> set[str]:
@@ -51,8 +47,7 @@ class Canary:
         connection = psycopg2.connect(url)
         try:
             with connection.cursor() as cursor:
-                cursor.execute(TABLES)
-                for schema, table in cursor.fetchall():
+                for schema, table in filled(cursor):
                     rows = io.StringIO()
                     cursor.copy_expert(sql.SQL("copy {} to stdout").format(sql.Identifier(schema, table)), rows)
                     self.check(f"the table {schema}.{table}", rows.getvalue())

@@ -4,11 +4,13 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import psycopg2
+import psycopg2.extras
 from psycopg2 import sql
 
 from sync_assets.account import Account, connected_accounts
@@ -58,6 +60,11 @@ BAD_LEDGER = {
 }
 
 
+SUMS = """
+select account, entity, sum(created)::bigint, sum(deleted + merged)::bigint from sync.logs group by 1, 2
+"""
+
+
 def environment(sandbox: Sandbox, database_url: str, **more: str) -> dict[str, str]:
     return {
         "DATABASE_URL": database_url,
@@ -88,6 +95,7 @@ class Company:
     worlds: dict[str, Sandbox] = field(default_factory=dict)  # accounts that are not of `sandbox`
     settings: SyncSettings = field(init=False)
     accounts: dict[str, Account] = field(init=False)
+    _asked: Any = field(init=False, repr=False, default=None)  # the connection of `asking`
 
     def __post_init__(self) -> None:
         self.settings = sync_settings(self.env)
@@ -147,16 +155,25 @@ class Company:
 
     # Postgres
 
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """The queries within share one connection, which is most of what a small query costs. Not for threads."""
+        if self._asked is not None:
+            yield
+            return
+        with closing(_connect(self.database_url)) as self._asked:
+            try:
+                yield
+            finally:
+                self._asked = None
+
     def query(self, query: str | sql.Composable, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         """The rows, where there are any; committed."""
-        connection = psycopg2.connect(self.database_url)
-        try:
-            with connection, connection.cursor() as cursor:
-                cursor.execute("set timezone = 'UTC'")
-                cursor.execute(query, parameters or None)
-                return cursor.fetchall() if cursor.description else []
-        finally:
-            connection.close()
+        shared = self._asked and nullcontext(self._asked)
+        opened = shared or closing(_connect(self.database_url))
+        with opened as connection, connection, connection.cursor() as cursor:
+            cursor.execute(query, parameters or None)
+            return cursor.fetchall() if cursor.description else []
 
     def rows(self, entity: str, account: str = "kaiten") -> list[Record]:
         """The rows of an entity's table, all columns, in key order."""
@@ -169,7 +186,10 @@ class Company:
     def raw(self, entity: str, account: str = "kaiten") -> dict[Any, Record]:
         """raw_json by key; a composite key is a tuple."""
         keys = self.accounts[account].entity(entity).keys
-        return {_key(row, keys): row["raw_json"] for row in self.rows(entity, account)}
+        table = sql.Identifier(self.accounts[account].schema, entity)
+        columns = sql.SQL(", ").join(map(sql.Identifier, keys))
+        found = self.query(sql.SQL("select {0}, raw_json from {1} order by {0}").format(columns, table))
+        return {tuple(key) if len(keys) > 1 else key[0]: raw for *key, raw in found}
 
     def count(self, entity: str, account: str = "kaiten") -> int:
         return len(self.raw(entity, account))
@@ -178,24 +198,27 @@ class Company:
 
     def assert_world_equals_postgres(self, account: str = "kaiten", *, copies: bool = True) -> None:
         """Every entity: the same keys and the same content. `copies=False` after an incremental sync, see COPIES."""
-        for entity in self.accounts[account].entities:
-            world, held = self.truth(entity.name, account), self.raw(entity.name, account)
-            missing, extra = world.keys() - held.keys(), held.keys() - world.keys()
-            assert not missing and not extra, f"{entity.name}: Postgres lacks {missing}, has {extra} in excess"
-            added = (part for read in entity.reads if isinstance(read, Whole) for part in read.adds)
-            loose = {*entity.volatile, *added, *(() if copies or entity.name != "cards" else COPIES)}
-            for key, record in world.items():
-                stored = held[key]
-                for part in entity.sparse:
-                    record = record | {part: {n: v for n, v in record[part].items() if v is not None}}
-                if entity.name in PARTIAL:
-                    stored = {name: value for name, value in stored.items() if name in record}
-                different = {
-                    name
-                    for name in {*record, *stored} - loose
-                    if record.get(name, "absent") != stored.get(name, "absent")
-                }
-                assert not different, f"{entity.name} {key}: Postgres differs from the world in {sorted(different)}"
+        with self.asking():
+            for entity in self.accounts[account].entities:
+                self._assert_equal(entity, account, copies)
+
+    def _assert_equal(self, entity: Entity, account: str, copies: bool) -> None:
+        world, held = self.truth(entity.name, account), self.raw(entity.name, account)
+        missing, extra = world.keys() - held.keys(), held.keys() - world.keys()
+        assert not missing and not extra, f"{entity.name}: Postgres lacks {missing}, has {extra} in excess"
+        added = (part for read in entity.reads if isinstance(read, Whole) for part in read.adds)
+        loose = {*entity.volatile, *added, *(() if copies or entity.name != "cards" else COPIES)}
+        for key, record in world.items():
+            if record == (stored := held[key]):
+                continue
+            for part in entity.sparse:
+                record = record | {part: {n: v for n, v in record[part].items() if v is not None}}
+            if entity.name in PARTIAL:
+                stored = {name: value for name, value in stored.items() if name in record}
+            different = {
+                name for name in {*record, *stored} - loose if record.get(name, "absent") != stored.get(name, "absent")
+            }
+            assert not different, f"{entity.name} {key}: Postgres differs from the world in {sorted(different)}"
 
     def truth(self, entity: str, account: str = "kaiten") -> dict[Any, Record]:
         """What the world itself says, in the product's words, by key as the table has it."""
@@ -215,26 +238,33 @@ class Company:
         return {_key(r, self.entity(entity, account).keys, spell): r for r in renamed}
 
     def assert_ledger_adds_up(self) -> None:
-        for complaint, query in BAD_LEDGER.items():
-            assert not (found := self.query(query)), f"{complaint}: {found}"
-        tables = [(account, entity.name) for account in self.accounts.values() for entity in account.entities]
-        counts = sql.SQL(" union all ").join(
-            sql.SQL(
-                "select {name}, (select count(*) from {table}), coalesce(sum(created), 0)::bigint,"
-                " coalesce(sum(deleted + merged), 0)::bigint from sync.logs"
-                " where account = {account} and entity = {entity}"
-            ).format(
-                name=sql.Literal(f"{account.name}.{entity}"),
-                table=sql.Identifier(account.schema, entity),
-                account=sql.Literal(account.name),
-                entity=sql.Literal(entity),
+        with self.asking():
+            for complaint, query in BAD_LEDGER.items():
+                assert not (found := self.query(query)), f"{complaint}: {found}"
+            tables = [
+                (account.name, account.schema, e.name) for account in self.accounts.values() for e in account.entities
+            ]
+            each = (
+                sql.SQL("select {}, count(*) from {}").format(sql.Literal(i), sql.Identifier(schema, name))
+                for i, (_, schema, name) in enumerate(tables)
             )
-            for account, entity in tables
-        )
-        for name, living, born, buried in self.query(counts):
-            assert living == born - buried, f"{name}: {born} created, {buried} deleted or merged, but {living} live"
+            living = dict(self.query(sql.SQL(" union all ").join(each)))
+            ledger = {(account, entity): sums for account, entity, *sums in self.query(SUMS)}
+        for i, (account, _, name) in enumerate(tables):
+            born, buried = ledger.get((account, name), (0, 0))
+            assert living[i] == born - buried, (
+                f"{account}.{name}: {born} created, {buried} deleted or merged, but {living[i]} live"
+            )
 
 
 def _key(record: Record, names: Sequence[str], spell: Any = lambda value: value) -> Any:
     parts = tuple(spell(record[n]) for n in names)
     return parts if len(parts) > 1 else parts[0]
+
+
+def _connect(url: str) -> Any:
+    """A connection that reads JSON three times as fast as psycopg2's own."""
+    connection = psycopg2.connect(url, options="-c timezone=UTC")
+    psycopg2.extras.register_default_jsonb(connection, loads=msgspec.json.decode)
+    psycopg2.extras.register_default_json(connection, loads=msgspec.json.decode)
+    return connection

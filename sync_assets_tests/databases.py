@@ -4,6 +4,8 @@ Promise: who gets a database cannot tell it from a fresh copy. One whose structu
 still connected to, is dropped instead.
 """
 
+from typing import Any
+
 import psycopg2
 from psycopg2 import sql
 
@@ -24,9 +26,11 @@ select (select array[count(*), max(oid::bigint)] from pg_class where relpersiste
 OTHERS = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
 TABLES = """
 select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
- where c.relkind = 'r' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
-   and (n.nspname, c.relname) <> ('sync', 'migrations')
+ where c.relkind = 'r' and c.relpersistence <> 't' and n.nspname not in ('pg_catalog', 'information_schema')
+ order by 1, 2
 """
+ALWAYS = ("sync", "migrations")
+"""What a migrated database without records holds."""
 
 
 class Databases:
@@ -46,8 +50,7 @@ class Databases:
         return url
 
     def give_back(self, url: str) -> None:
-        if _emptied(url, self._structure.pop(url)):
-            self._structure[url] = _structure(url)
+        if _emptied(url, self._structure[url]):
             self._free.append(url)
         else:
             self._cluster.drop_database(url.rpartition("/")[2])
@@ -76,17 +79,23 @@ def _emptied(url: str, structure: object) -> bool:
             cursor.execute(STRUCTURE)
             if cursor.fetchone() != structure:
                 return False
-            cursor.execute(TABLES)
-            names = [sql.Identifier(*row) for row in cursor.fetchall()]
-            filled = sql.SQL(" union all ").join(
-                sql.SQL("select {} where exists (select from {})").format(sql.Literal(i), name)
-                for i, name in enumerate(names)
-            )
-            cursor.execute(filled)
-            if full := [names[i] for (i,) in cursor.fetchall()]:
+            if full := [sql.Identifier(*name) for name in filled(cursor) if name != ALWAYS]:
                 cursor.execute(sql.SQL("truncate {} restart identity").format(sql.SQL(", ").join(full)))
             return True
     except psycopg2.Error:
         return False
     finally:
         connection.close()
+
+
+def filled(cursor: Any) -> list[tuple[str, str]]:
+    """Schema and name of every table that has rows."""
+    cursor.execute(TABLES)
+    if not (names := cursor.fetchall()):
+        return []
+    each = (
+        sql.SQL("select {} where exists (select from {})").format(sql.Literal(i), sql.Identifier(*name))
+        for i, name in enumerate(names)
+    )
+    cursor.execute(sql.SQL(" union all ").join(each))
+    return [names[i] for (i,) in cursor.fetchall()]

@@ -97,10 +97,15 @@ class EmbeddedPostgres:
                 folder.rmdir()
 
     def create_database(self, name: str, template: str | None = None) -> str:
-        """Its URL. A template is copied whole and must have no connections."""
+        """Its URL. A template is copied whole and must have no connections.
+
+        Its files are copied, which takes a third of the time of writing all of it to the log first.
+        """
         self._ask(
-            sql.SQL("create database {} template {}").format(
-                sql.Identifier(name), sql.Identifier(template or "template1")
+            sql.SQL("create database {} template {} strategy {}").format(
+                sql.Identifier(name),
+                sql.Identifier(template or "template1"),
+                sql.Literal("file_copy" if template else "wal_log"),
             )
         )
         return self._url(name)

@@ -11,6 +11,7 @@ from sync_assets_tests.bench import bitrix_scenarios, hubspot_scenarios, kaiten_
 from sync_assets_tests.bench.lab import Run, lab
 from sync_assets_tests.bench.report import document, line, machine, sentence, show
 from sync_assets_tests.bench.scenarios import Scenario
+from sync_assets_tests.postgres.temporary import memory
 
 SYSTEMS: dict[str, Any] = {
     "kaiten": kaiten_scenarios,
@@ -34,7 +35,7 @@ def main() -> None:
         console.print(line(label, run), style="dim", highlight=False)
 
     done: list[Scenario] = []
-    with lab() as laboratory:
+    with lab(memory() if given.quick else None) as laboratory:
         where = machine(laboratory.version())
         console.print("{cpu}, {cores} cores, Python {python}, Postgres {postgres}, load {load_before}".format(**where))
         repeats = max(plan.repeats for plan in plans.values())

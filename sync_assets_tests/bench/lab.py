@@ -191,8 +191,10 @@ def _stat(pid: int) -> list[int]:
 
 
 @contextmanager
-def lab() -> Iterator[Lab]:
-    postgres = EmbeddedPostgres(Path(tempfile.mkdtemp(prefix="sync_assets-bench-")), settings={"autovacuum": "off"})
+def lab(folder: Path | None = None) -> Iterator[Lab]:
+    """Its Postgres lies in `folder`, else where temporary files do."""
+    root = Path(tempfile.mkdtemp(prefix="sync_assets-bench-", dir=folder))
+    postgres = EmbeddedPostgres(root, settings={"autovacuum": "off"})
     try:
         postgres.start()
         yield Lab(postgres)

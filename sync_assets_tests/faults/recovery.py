@@ -21,6 +21,7 @@ def failed(done: dict[str, Outcome | SyncError], name: str, kind: type[E]) -> E:
 def assert_recovered(company: Company, account: str = "kaiten", **request: Any) -> dict[str, Outcome]:
     company.sandbox.faults.clear()
     done = company.synced("full", account, **request)
-    company.assert_world_equals_postgres(account)
-    company.assert_ledger_adds_up()
+    with company.asking():
+        company.assert_world_equals_postgres(account)
+        company.assert_ledger_adds_up()
     return done

@@ -91,17 +91,19 @@ def test_signals_end_a_run_red_lose_nothing_and_the_next_run_completes_d2(compan
     def cards_are_being_read() -> object:
         return company.query("select id from sync.logs where entity = 'cards' and status = 'running'")
 
-    company.sandbox.latency = 0.3
+    # A page of cards takes longer than the signal needs to arrive.
+    company.sandbox.faults.set("A5", system="kaiten", path=r"/cards$", bytes=5000, interval=0.2)
     for number, runs in ((signal.SIGINT, 1), (signal.SIGTERM, 2)):
-        run = Execution(company, tmp_path)
-        assert run.interrupt(number, cards_are_being_read) != 0, run.said[-4000:]
+        run = Execution(company, tmp_path, "kaiten_full_sync")
+        with company.asking():
+            assert run.interrupt(number, cards_are_being_read) != 0, run.said[-4000:]
         said = dagster_says(company)
         assert len(said) == runs and not {"SUCCESS", "STARTED", "STARTING"} & set(said), said
         stopped = company.query("select error from sync.logs where entity = 'cards' and status = 'failed'")
         assert len(stopped) == runs and all("stopped by" in e and "run again" in e for (e,) in stopped), stopped
         company.assert_ledger_adds_up()
 
-    company.sandbox.latency = 0.0
+    company.sandbox.faults.clear()
     run = Execution(company, tmp_path)
     assert run.wait() == 0, run.said[-4000:]
     assert dagster_says(company)[-1] == "SUCCESS"

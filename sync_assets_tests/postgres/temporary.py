@@ -1,18 +1,48 @@
-"""A cluster for as long as some tests need it; afterwards nothing of it is left."""
+"""A cluster for as long as some tests need it; afterwards nothing of it is left.
 
+Decision: its data lie in memory where there is room. Copying a database there costs a tenth of what it costs on a disk,
+and most tests have one copied.
+"""
+
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg2
 
 from sync_assets.postgres import EmbeddedPostgres
+
+MEMORY = Path("/dev/shm")  # noqa: S108  a folder of our own in it
+ROOM = 2 * 1024**3
+
+SMALL = {"max_wal_size": "192MB", "min_wal_size": "64MB"}
+"""What is written ahead is kept in memory too, three workers at a time."""
 
 
 @contextmanager
 def temporary_postgres(settings: Mapping[str, str] | None = None) -> Iterator[EmbeddedPostgres]:
-    postgres = EmbeddedPostgres(Path(tempfile.mkdtemp(prefix="sync_assets-")), durable=False, settings=settings)
+    root = Path(tempfile.mkdtemp(prefix="sync_assets-", dir=memory()))
+    postgres = EmbeddedPostgres(root, durable=False, settings=SMALL | dict(settings or {}))
     try:
-        postgres.start()
+        _greet_quickly(postgres.start())
         yield postgres
     finally:
         postgres.discard()
+
+
+def memory() -> Path | None:
+    """None: where temporary files always go, as the environment may have it."""
+    if "TMPDIR" in os.environ or not MEMORY.is_dir() or not os.access(MEMORY, os.W_OK):
+        return None
+    room = os.statvfs(MEMORY)
+    return MEMORY if room.f_bavail * room.f_frsize >= ROOM else None
+
+
+def _greet_quickly(url: str) -> None:
+    """The same password, hashed once instead of 4,096 times: that was half of what a connection costs."""
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("set scram_iterations = 1")
+        cursor.execute("alter role current_user password %s", [urlsplit(url).password])

@@ -16,25 +16,26 @@ PERSON = (EMAIL, PHONE, MOBILE, NAME)
 KEPT = {"hubspot.calls", "public.hubspot_calls_raw", "hubspot.call_contacts"}
 """A call keeps the numbers that it was made between: HubSpot keeps them too, they are the call's and no contact's."""
 
-COLUMNS = """
-select n.nspname, c.relname, a.attname, a.atttypid = 'bytea'::regtype
+RELATIONS = """
+select n.nspname, c.relname, array_agg(a.attname::text order by a.attnum),
+       array_agg(a.atttypid = 'bytea'::regtype order by a.attnum)
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
   join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
  where n.nspname in ('hubspot', 'sync', 'public') and c.relkind in ('r', 'v', 'm', 'p')
+ group by 1, 2
 """
 
 
 def places(company: Company, *texts: str) -> set[str]:
     """Every table and view, of all columns as text, where one of the texts is."""
     found = set()
-    for schema, table, column, binary in company.query(COLUMNS):
-        name = sql.Identifier(column)
-        text = sql.SQL("encode({}, 'escape')" if binary else "{}::text").format(name)
-        asked = sql.SQL("select exists (select from {} where {} ilike any(%s))").format(
-            sql.Identifier(schema, table), text
-        )
-        if company.query(asked, [[f"%{t}%" for t in texts]])[0][0]:
-            found.add(f"{schema}.{table}")
+    with company.asking():
+        for schema, table, columns, binary in company.query(RELATIONS):
+            spelled = (sql.SQL("encode({}, 'escape')" if b else "{}::text") for b in binary)
+            row = sql.SQL(", ").join(text.format(sql.Identifier(c)) for text, c in zip(spelled, columns, strict=True))
+            asked = sql.SQL("select exists (select from {} where array_to_string(array[{}], '\n') ilike any(%s))")
+            if company.query(asked.format(sql.Identifier(schema, table), row), [[f"%{t}%" for t in texts]])[0][0]:
+                found.add(f"{schema}.{table}")
     return found
 
 
