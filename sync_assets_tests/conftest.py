@@ -4,7 +4,7 @@ Nothing is mocked: sockets, Postgres and the sandbox are real. The canary of `ca
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import count
 from typing import Any
@@ -25,6 +25,8 @@ from sync_assets_tests.postgres.temporary import temporary_postgres  # noqa: E40
 
 LIMITS = ("kaiten", "worksection", "hubspot", "hubspot.search", "hubspot.associations", "kommo", "bitrix")
 UNLIMITED = dict.fromkeys(LIMITS, 0.0)
+RESOLVED = {"bitrix.buyers": "listed", "bitrix.orphans": "0"}
+"""A world in which every link leads somewhere, unless a test says otherwise."""
 IMPATIENT = {
     "SYNC_RETRIES": "3",
     "SYNC_REQUEST_SECONDS": "5",
@@ -57,7 +59,7 @@ def template(cluster: EmbeddedPostgres) -> str:
 def grown_template(cluster: EmbeddedPostgres, template: str) -> str:
     """The name of a database in step with the default sandbox, which is the same for every test."""
     url = cluster.create_database("grown", template)
-    with Sandbox(rates=UNLIMITED) as sandbox:
+    with Sandbox(rates=UNLIMITED, switches=RESOLVED) as sandbox:
         company = Company(sandbox, environment(sandbox, url))
         for account in company.accounts:
             company.synced("full", account)
@@ -132,7 +134,12 @@ def database_url(make_database: Callable[..., str]) -> str:
 def make_sandbox() -> Iterator[Callable[..., Sandbox]]:
     """make_sandbox(**options of Sandbox) -> a running sandbox, without rate limits unless `rates` says so."""
     with ExitStack() as ends:
-        yield lambda **options: ends.enter_context(Sandbox(**{"rates": UNLIMITED, **options}))
+
+        def make(switches: Mapping[str, str] | None = None, **options: Any) -> Sandbox:
+            chosen = {**RESOLVED, **(switches or {})}
+            return ends.enter_context(Sandbox(**{"rates": UNLIMITED, "switches": chosen, **options}))
+
+        yield make
 
 
 @pytest.fixture

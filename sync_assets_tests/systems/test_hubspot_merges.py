@@ -111,7 +111,7 @@ def test_l4_links_to_a_contact_merged_away_before_we_knew_it_are_not_missing(mir
     mirror.portal.update("calls", call, hs_call_callee_object_type="CONTACT", hs_call_callee_object_id=two)
     done = mirror.synced(way)
     assert done["calls"].waiting == 0
-    assert mirror.company.query("select * from sync.logs where account = 'hubspot' and kind = 'reconcile'") == [], (
+    assert mirror.company.query("select * from sync.logs where kind = 'reconcile' and account = 'hubspot'") == [], (
         "nor is anybody asked for them"
     )
     assert mirror.company.query("select * from sync.missing_parents where entity = 'contacts'") == []

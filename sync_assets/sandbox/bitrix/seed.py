@@ -101,9 +101,10 @@ def _moments(dice: random.Random, count: int) -> Iterator[datetime]:
 
 def _orders(company: BitrixCompany, count: int) -> None:
     dice, goods = company.dice, company.tables["products"].ids
-    gone, unlisted, plain = goods[:DOOMED], goods[DOOMED : DOOMED + UNLISTED], goods[DOOMED + UNLISTED :]
-    staff, buyers = sorted(company.users), sorted(company.buyers)
     orphans = company.switches["bitrix.orphans"]
+    doomed, hidden = (0, 0) if orphans == "0" else (DOOMED, UNLISTED)
+    gone, unlisted, plain = goods[:doomed], goods[doomed : doomed + hidden], goods[doomed + hidden :]
+    staff, buyers = sorted(company.users), sorted(company.buyers)
     lost = set(dice.sample(range(count), int(orphans))) if orphans else set()
     for n, at in enumerate(_moments(dice, count)):
         user, bought = dice.choice(buyers), [dice.choice(goods) for _ in range(LINES[n % len(LINES)])]
