@@ -198,10 +198,14 @@ def make_mirror(
 
 @pytest.fixture
 def make_shop(make_company: Callable[..., Company], make_sandbox: Callable[..., Sandbox]) -> Callable[..., Company]:
-    """make_shop(orders="53", env={...}) -> a company whose Bitrix has these switches; nothing is synced yet."""
+    """make_shop(orders="53", env={...}) -> a company whose Bitrix has these switches; nothing is synced yet.
+
+    Where the switches say nothing else, it is a shop as shops are: nobody sees its buyers.
+    """
 
     def make(env: dict[str, str | None] | None = None, **switches: str) -> Company:
-        sandbox = make_sandbox(switches={f"bitrix.{name}": value for name, value in switches.items()})
+        chosen = {"buyers": "hidden", "orphans": "", **switches}
+        sandbox = make_sandbox(switches={f"bitrix.{name}": value for name, value in chosen.items()})
         return make_company(sandbox, **(env or {}))
 
     return make
