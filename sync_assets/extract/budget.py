@@ -89,6 +89,9 @@ class Budget:
             with self._lock:
                 self._buckets[bucket] = replace(held, rate=rate)
                 self._slots[bucket].clear()
+            if rate < held.rate:
+                # What was reserved at the higher rate would leave too soon before what comes now.
+                self.pause(bucket, MARGIN / rate, why="the source allows less than is documented")
 
     def sleep(self, seconds: float, stop: threading.Event | None) -> None:
         """Raises Stopped as soon as `stop` is set."""
