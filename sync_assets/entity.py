@@ -56,6 +56,8 @@ class OffsetPages(Whole):
 class Own(Whole):
     """A read with a protocol of its own, told in its system's folder."""
 
+    ahead: bool = False  # each page is a request: the next one is under way while the last one is stored
+
     def pages(self, fetch: Any, start: dict[str, Any]) -> Iterator[Any]:
         """The pages from `start` on ({} is the beginning), each with where to go on `after` it.
 

@@ -88,7 +88,8 @@ class Fetch:
 
     def _own(self, read: Own, index: int, start: Position) -> Iterator[Page]:
         place = {name: value for name, value in start.items() if name != "read"}
-        for page in read.pages(self, place):
+        pages = read.pages(self, place)
+        for page in one_ahead(pages) if read.ahead else pages:
             if page.after == {}:
                 page.after = {"read": index + 1}
             else:
@@ -246,6 +247,15 @@ class AsDone(Generic[T]):
     def close(self) -> None:
         self._stop.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def one_ahead(items: Iterator[T]) -> Iterator[T]:
+    """Makes the next item, in a thread, while the last one is used."""
+    with ThreadPoolExecutor(1, thread_name_prefix="fetch") as pool:
+        upcoming = pool.submit(next, items, None)
+        while (item := upcoming.result()) is not None:
+            upcoming = pool.submit(next, items, None)
+            yield item
 
 
 def in_order(jobs: Iterable[Callable[[threading.Event], T]], depth: Callable[[int], int]) -> Generator[T, None, None]:

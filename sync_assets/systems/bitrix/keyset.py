@@ -6,19 +6,22 @@ failed, it reads as nothing and the whole table comes again: so what stands behi
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import msgspec
 
 from sync_assets.entity import Own
-from sync_assets.errors import PageLoop, SourceUnavailable, WrongShape
+from sync_assets.errors import PageLoop, SourceUnavailable, SyncError, WrongShape
 from sync_assets.extract import scan
 from sync_assets.extract.dialect import Answer
-from sync_assets.extract.fetch import Fetch
+from sync_assets.extract.fetch import AsDone, Fetch
 from sync_assets.extract.pages import Page
 from sync_assets.systems.bitrix.commands import COMMANDS, PAGE, Command, Results, carried_out, query
 
@@ -59,31 +62,44 @@ def changed_since(read: Keyset, moment: datetime) -> Keyset:
 class _Walk:
     def __init__(self, read: Keyset, fetch: Fetch, filter: Filter, after: int) -> None:
         self._read, self._fetch, self._filter, self._after = read, fetch, filter, after
+        self._requests: AsDone[tuple[Results, int]] = AsDone()
 
     def pages(self) -> Iterator[Page]:
-        size = FEW if self._read.since else self._expected()
-        found = self._begin(size) if self._read.since else self._ask(size)
-        while True:
-            for n in range(size):
-                if (refusal := found.refused(n)) is not None:
-                    if size == 1:
-                        raise refusal.at(page=self._name())
-                    # What stands behind it began nowhere: from here on again, the failed command alone first.
-                    size = 1
-                    break
-                page = self._page(found, n)
-                full, sound = len(page.records) >= PAGE, bool(page.keys) and page.keys[-1] is not None
-                if full and not any(page.keys):
-                    raise WrongShape("none of the rows has an id to go on behind", page=page.name)
-                self._go_on(page)
-                yield page
-                if not full or (n == size - 1 and not found.more(n)):
-                    return
-                if not sound:
-                    break
-            else:
-                size = COMMANDS
-            found = self._ask(size)
+        with closing(self._requests) as answers:
+            first = partial(self._begin, FEW) if self._read.since else partial(self._ask, self._expected())
+            self._requests.add(first)
+            for found, size in answers:
+                pages: list[Page] = []
+                try:
+                    following, problem = self._take(found, size, pages), None
+                except SyncError as e:
+                    following, problem = 0, e
+                # The next request is under way while these pages are stored.
+                if following:
+                    self._requests.add(partial(self._ask, following))
+                yield from pages
+                if problem:
+                    raise problem
+
+    def _take(self, found: Results, size: int, pages: list[Page]) -> int:
+        """Adds a batch's pages to `pages`. Answers how many commands the next batch has, 0 at the end of the list."""
+        for n in range(size):
+            if (refusal := found.refused(n)) is not None:
+                if size == 1:
+                    raise refusal.at(page=self._name())
+                # What stands behind it began nowhere: from here on again, the failed command alone first.
+                return 1
+            page = self._page(found, n)
+            full, sound = len(page.records) >= PAGE, bool(page.keys) and page.keys[-1] is not None
+            if full and not any(page.keys):
+                raise WrongShape("none of the rows has an id to go on behind", page=page.name)
+            self._go_on(page)
+            pages.append(page)
+            if not full or (n == size - 1 and not found.more(n)):
+                return 0
+            if not sound:
+                return size
+        return COMMANDS
 
     def _expected(self) -> int:
         """Commands that the rows which are here would fill; all fifty where there are none yet."""
@@ -102,13 +118,13 @@ class _Walk:
             commands.append(Command(self._read.path, rows))
         return commands
 
-    def _ask(self, size: int) -> Results:
-        return carried_out(self._fetch, self._chain(size))
+    def _ask(self, size: int, stop: threading.Event) -> tuple[Results, int]:
+        return carried_out(self._fetch, self._chain(size), stop), size
 
-    def _begin(self, size: int) -> Results:
+    def _begin(self, size: int, stop: threading.Event) -> tuple[Results, int]:
         """The first batch under a filter that another version of the portal may not know."""
         method = self._read.path.replace(".list", ".getFields")
-        found = carried_out(self._fetch, [*self._chain(size), Command(method, {})])
+        found = carried_out(self._fetch, [*self._chain(size), Command(method, {})], stop)
         if (refusal := found.refused(size)) is not None:
             raise refusal.at(page=method)
         if self._read.stamp not in _fields(found.answer(size)):
@@ -116,7 +132,7 @@ class _Walk:
                 f"this portal's {self._read.path} knows no {self._read.stamp}: it would drop that filter",
                 next_step="sync this entity in full; update the portal's sale and catalog modules",
             )
-        return found
+        return found, size
 
     def _name(self) -> str:
         catalog = self._filter.get(self._read.per)

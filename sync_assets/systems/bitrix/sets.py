@@ -5,14 +5,16 @@ An item that was taken out of its order is shown by no filter on dates: only the
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sync_assets.entity import Own
 from sync_assets.errors import WrongShape
-from sync_assets.extract.fetch import Fetch
+from sync_assets.extract.fetch import IN_FLIGHT, Fetch, in_order
 from sync_assets.extract.pages import Page
 from sync_assets.systems.bitrix.commands import COMMANDS, PAGE, Command, carried_out, query
 from sync_assets.systems.bitrix.keyset import obeyed
@@ -28,17 +30,17 @@ class OfChangedOrders(Own):
         """Raises WrongShape where an order's rows are not its own."""
         moved = f"source_changed_at >= '{self.since.isoformat()}'" if self.since else "true"
         orders = fetch.parents("orders", moved)
-        for i in range(0, len(orders), COMMANDS):
-            yield from self._sets(fetch, orders[i : i + COMMANDS])
+        chunks = (orders[i : i + COMMANDS] for i in range(0, len(orders), COMMANDS))
+        yield from in_order((partial(self._sets, fetch, chunk) for chunk in chunks), lambda _: IN_FLIGHT)
 
-    def _sets(self, fetch: Fetch, orders: Sequence[int]) -> Iterator[Page]:
+    def _sets(self, fetch: Fetch, orders: Sequence[int], stop: threading.Event) -> Page:
         left = dict.fromkeys(orders, 0)  # the id behind which an order's set goes on
         parts: dict[int, list[Page]] = {order: [] for order in orders}
         refused: list[int] = []
         while left:
             alone = bool(refused)
             batch = [refused.pop(0)] if alone else list(left)
-            found = carried_out(fetch, [self._command(order, left[order]) for order in batch])
+            found = carried_out(fetch, [self._command(order, left[order]) for order in batch], stop)
             for n, order in enumerate(batch):
                 if (refusal := found.refused(n)) is not None:
                     if alone:
@@ -61,7 +63,7 @@ class OfChangedOrders(Own):
         for page in pages[1:]:
             whole = whole.joined(page)
         whole.sets = ("bitrix_order_id", [str(order) for order in orders])
-        yield whole
+        return whole
 
     def _command(self, order: int, after: int) -> Command:
         return Command(self.path, query({"orderId": order, ">id": after}, order="id", start=-1))

@@ -40,6 +40,7 @@ class _Stamped(msgspec.Struct):
 
 @dataclass(frozen=True)
 class KommoRead(Own):
+    ahead: bool = True
     since: datetime | None = None
 
     def one(self, fetch: Fetch, params: Params, name: str) -> tuple[Page, bool]:
