@@ -5,6 +5,7 @@ A run uses at most these two: one writes, one meters the API's limits and renews
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -28,6 +29,11 @@ from sync_assets.settings import SyncSettings
 
 if TYPE_CHECKING:
     from sync_assets.load.tokens import StoredTokens
+
+
+TURN = 0.001
+"""Seconds that a thread computes while another one has an answer to take up. Python's own are five times as many, and
+where each request follows from the answer before it, each would wait for them."""
 
 
 def buckets(account: Account) -> list[Bucket]:
@@ -124,7 +130,10 @@ def _stored_tokens(database: Database, account: str, oauth: OAuth) -> StoredToke
 @contextmanager
 def connected(account: Account, settings: SyncSettings) -> Iterator[Connected]:
     connection = Connected(account, settings)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(min(before, TURN))
     try:
         yield connection
     finally:
+        sys.setswitchinterval(before)
         connection.close()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MOST = 50
 _ROWS = b"\x00rows\x00"
+REFERENCE = re.compile(r"\$(?:result|total|next)\[([^\[\]]+)\]((?:\[[^\[\]]*\])*)")
 NESTED = ApiError(405, "ERROR_BATCH_METHOD_NOT_ALLOWED", "Method is not allowed for batch usage")
 TOO_LONG = ApiError(400, "ERROR_BATCH_LENGTH_EXCEEDED", "Max batch length exceeded")
 
@@ -58,14 +59,22 @@ def _resolved(api: "Bitrix", query: str, results: dict[str, Outcome]) -> Record:
     if "$" not in query and "%24" not in query:
         return given
     # A chain of fifty refers each to the one before: nothing else is taken apart.
-    named = set(re.findall(r"\$(?:result|total|next)\[([^\[\]]+)\]", str(given)))
+    named: dict[str, set[int]] = {}
+    for key, rest in REFERENCE.findall(str(given)):
+        named.setdefault(key, set()).update(int(place) for place in re.findall(r"\[(\d+)\]", rest))
     known: Record = {
-        "result": {key: decode(outcome.content()) for key, outcome in results.items() if key in named},
+        "result": {key: decode(_part(results[key], places)) for key, places in named.items() if key in results},
         "total": {key: outcome.total for key, outcome in results.items()},
         "next": {key: outcome.next for key, outcome in results.items()},
     }
     resolved: Record = php.resolved(given, known, api.switches["bitrix.unresolved"])
     return resolved
+
+
+def _part(outcome: Outcome, places: set[int]) -> bytes:
+    """The content, of its rows only those in these places, if any are named."""
+    rows = [row if n in places else b"null" for n, row in enumerate(outcome.rows or ())] if places else outcome.rows
+    return outcome.head + b",".join(rows or ()) + outcome.tail
 
 
 def _failing(fault: Fault | None, count: int) -> dict[int, ApiError]:
