@@ -113,7 +113,7 @@ def test_demo_shows_three_runs_writes_nothing_in_the_last_and_leaves_nothing(sta
         what = r"\d+ parents are not here; each is accounted for"
         assert len(re.findall(rf"│ {entity} +│ links_resolve │ WARN +│ {what}", said)) == 3
     assert re.search(r"the last run found [1-9][\d,]* records unchanged and wrote 0\n", said)
-    for entity in ("kaiten/cards", "worksection/tasks", "hubspot/contacts", "kommo/leads", "bitrix/products"):
+    for entity in ("kaiten/cards", "worksection/tasks", "hubspot/contacts", "kommo/leads", "bitrix/payments"):
         assert re.search(rf"{entity} +[\d,]+ fetched in [\d.]+ s: [\d,]+ created", said), "progress per entity"
         assert len(re.findall(rf"│ {entity} ", said)) == 3, "a row in each run's table"
     second = said.split("-j incremental_sync")[1]

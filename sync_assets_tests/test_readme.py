@@ -1,5 +1,6 @@
 """The README is executed: its commands exist, its queries run, its column, its entity and its picture are real."""
 
+import ast
 import re
 import subprocess
 from dataclasses import replace
@@ -19,6 +20,7 @@ from sync_assets.load.database import Database
 from sync_assets.load.derived import store
 from sync_assets.load.migrations import FOLDER, migrate
 from sync_assets.sync import Request, connected, sync_entity
+from sync_assets.systems import SYSTEMS
 from sync_assets_tests.company import Company
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -123,6 +125,19 @@ def test_the_entity_of_the_readme_is_complete(grown: Company, tmp_path: Path) ->
     truth = {r["id"]: r for r in grown.sandbox.world.truth("kaiten", "catalog_values")}
     assert outcome.totals["created"] == len(truth) > 0
     assert {r["id"]: r for (r,) in grown.query("select raw_json from kaiten.catalog_values")} == truth
+
+
+def test_the_lines_that_one_entity_takes_are_those_that_it_has() -> None:
+    told = re.findall(r"^\| `(\w+)/(\w+)` \| (\d+) \| (\d+) \|$", README, re.MULTILINE)
+    assert {system for system, *_ in told} == {system.name for system in SYSTEMS}
+    for system, entity, python, lines in told:
+        code = (PROJECT / "sync_assets" / "systems" / system / "entities.py").read_text(encoding="utf-8")
+        calls = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call) and node.args)
+        (call,) = (c for c in calls if isinstance(c.args[0], ast.Constant) and c.args[0].value == entity)
+        assert (call.end_lineno or 0) - call.lineno + 1 == int(python)
+        (file,) = (path for path in FOLDER.glob(f"*_{system}.sql") if path.name > "100")
+        table = re.search(rf"^create table {entity} \(.*?^\);", file.read_text(encoding="utf-8"), re.M | re.S)
+        assert table and table.group().count("\n") + 1 == int(lines)
 
 
 def apply(company: Company, folder: Path) -> list[str]:

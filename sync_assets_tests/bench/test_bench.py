@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES = {
     *("wall", "cpu_client", "cpu_postgres", "peak_rss", "wal_bytes", "requests", "received_bytes", "violations"),
@@ -53,6 +55,18 @@ def test_a_quick_bench_of_kaiten_fills_every_table_and_names_every_goal(tmp_path
     assert counts(dagster, "dagster job execute") == counts(dagster, "sync alone")
     assert counts(memory, "400 cards")["created"] - counts(memory, "200 cards")["created"] == 200
     assert pace["rows"]["120 cards"]["violations"] == 0
+
+
+@pytest.mark.parametrize(("system", "records"), [("kommo", 300), ("bitrix", 600)])
+def test_a_quick_bench_of_lists_fills_both_tables_and_names_every_goal(
+    tmp_path: Path, system: str, records: int
+) -> None:
+    pace, beside = quick_bench(system, tmp_path / "bench.json", [1, 6], [3, 3])
+    assert pace["rows"]["first load"]["violations"] == 0
+    created = counts(beside, "first load, sync_assets")["created"]
+    assert created == counts(beside, "first load, baseline")["fetched"] >= records
+    assert counts(beside, "nothing changed, sync_assets")["unchanged"] == created
+    assert 0 < counts(beside, "1 % changed, sync_assets")["updated"] < created / 20
 
 
 def test_a_quick_bench_of_hubspot_fills_every_table_and_names_every_goal(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ def codes(name: str, kind: str, doc: str) -> Entity:
     return Entity(
         name,
         read=Numbered("sale.status.list", params=query({"type": kind}), at="result.statuses", filter={"type": kind}),
+        tells_totals=True,
         doc=doc,
         url=f"{DOCS}/sale/status/sale-status-list.html",
     )
@@ -62,6 +63,7 @@ ENTITIES = (
         "status_langs",
         key=("status_id", "lid"),
         read=Numbered("sale.statusLang.list", at="result.statusLangs"),
+        tells_totals=True,
         doc="What the codes are called, by language.",
         url=f"{DOCS}/sale/status-lang/index.html",
     ),
@@ -69,6 +71,7 @@ ENTITIES = (
         "users",
         read=People("user.get", params={"sort": "ID", "order": "ASC"}, at="result"),
         one=PeopleLookup("user.get"),
+        tells_totals=True,
         doc="People of the portal, by the parts that are named in the product. Shop buyers are not shown.",
         url=f"{DOCS}/user/user-get.html",
     ),
@@ -76,6 +79,7 @@ ENTITIES = (
         "catalogs",
         key="iblock_id",
         read=Numbered("catalog.catalog.list", at="result.catalogs"),
+        tells_totals=True,
         doc="Information blocks with goods.",
         url=f"{DOCS}/catalog/catalog/catalog-catalog-list.html",
     ),
