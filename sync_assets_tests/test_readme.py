@@ -133,7 +133,7 @@ def test_the_lines_that_one_entity_takes_are_those_that_it_has() -> None:
     for system, entity, python, lines in told:
         code = (PROJECT / "sync_assets" / "systems" / system / "entities.py").read_text(encoding="utf-8")
         calls = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call) and node.args)
-        (call,) = (c for c in calls if isinstance(c.args[0], ast.Constant) and c.args[0].value == entity)
+        (call,) = (c for c in calls if ast.unparse(c.func) == "Entity" and ast.unparse(c.args[0]) == repr(entity))
         assert (call.end_lineno or 0) - call.lineno + 1 == int(python)
         (file,) = (path for path in FOLDER.glob(f"*_{system}.sql") if path.name > "100")
         table = re.search(rf"^create table {entity} \(.*?^\);", file.read_text(encoding="utf-8"), re.M | re.S)
