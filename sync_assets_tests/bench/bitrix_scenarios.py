@@ -39,7 +39,7 @@ def scenarios(lab: Lab, plan: Plan, tell: Tell) -> Iterator[Scenario]:
 
 
 def paced(lab: Lab, plan: Plan, tell: Tell) -> Scenario:
-    """Orders and items into empty tables. Fifty requests may leave at once, so it can be faster than the limit's pace."""
+    """Orders and items into empty tables. Fifty requests may leave at once, so the limit's pace can be beaten."""
     found = Scenario(f"{plan.orders:,} Bitrix orders and their items at {plan.rate:g} requests/s")
     label, runs, in_a_request = "first load", [], PAGE * COMMANDS
     for _ in range(plan.repeats):
