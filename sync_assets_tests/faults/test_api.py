@@ -100,11 +100,12 @@ def test_a1_a_full_sync_never_beats_the_limit(
 
 
 def test_a1_one_process_that_is_told_to_wait_holds_back_the_others(company: Company) -> None:
-    until = time.time() + 3.5
+    until = time.time() + 6.0
     command = [sys.executable, "-m", "sync_assets_tests.contract.metered", "kaiten", str(until)]
     env = {**os.environ, **company.env, "KAITEN_RATE": "20"}
     processes = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     while len(company.sandbox.requests) < 10:
+        assert any(process.poll() is None for process in processes), "they ended before they had asked"
         time.sleep(0.02)
     company.sandbox.faults.set("A1", times=1, retry_after=1.5)
     shares = [json.loads(process.communicate(timeout=30)[0])["asked"] for process in processes]
