@@ -170,7 +170,7 @@ class Listing:
         self._carry = carry
         self._ahead = ahead
         self._stop = stop
-        self._met: dict[int, int] = {}  # by their hash: the keys of a long list would fill the memory
+        self._met: dict[int, int] = {}
         self._gap = 0
         self._backs = 0
 
@@ -204,9 +204,8 @@ class Listing:
                         break
 
     def _is_gap(self, at: int, page: Page, anchor: str | None) -> bool:
-        keys = hash(tuple(page.keys))
-        if len(page.keys) > 1 and self._met.setdefault(keys, at) != at:
-            raise PageLoop(f"the page at offset {at} is the page at offset {self._met[keys]} again")
+        if len(page.keys) > 1 and (first := met_before(self._met, page, at)) is not None:
+            raise PageLoop(f"the page at offset {at} is the page at offset {first} again")
         if anchor is None or anchor in page.keys:
             if at > self._gap:
                 self._backs = 0
@@ -222,6 +221,15 @@ class Listing:
         params = {**self._params, "limit": self._read.size, "offset": at}
         answer = self._ask(self._path, params, self._stop or stop)
         return self._splitter.page(f"{self._name}, offset {at}", self._read, answer, self._carry)
+
+
+def met_before(met: dict[int, int], page: Page, at: int) -> int | None:
+    """Where a page of the same keys was met; None where this is the first. `met` is what was met so far.
+
+    By their hash: the keys of a long list would fill the memory.
+    """
+    first = met.setdefault(hash(tuple(page.keys)), at)
+    return None if first == at else first
 
 
 class AsDone(Generic[T]):

@@ -108,12 +108,9 @@ class Splitter:
             return None
         at = self._at if read.at is None else read.at
         try:
-            found: Any = msgspec.json.decode(body, type=_envelope(at, single=False, of=_plain_key(self._names[0])))
+            keys = [str(record.key) for record in _inside(body, at, of=_plainly_keyed(self._names[0]))]
         except MALFORMED:
             return None
-        for name in at.split(".") if at else ():
-            found = getattr(found, name)
-        keys = [str(record.key) for record in found]
         digits = "".join(keys)
         plain = digits.isascii() and digits.isdigit() and {key[:1] for key in keys}.isdisjoint(("", "0"))
         return [*keys] if plain and max(map(len, keys)) <= LONGEST_NUMBER else None
@@ -122,10 +119,8 @@ class Splitter:
         at, single = self._at if read.at is None else read.at, isinstance(read, ById)
         place = f"${'.' + at if at else ''}"
         try:
-            found: Any = msgspec.json.decode(body, type=_envelope(at, single))
-            for name in at.split(".") if at else ():
-                found = getattr(found, name)
-            return [found] if single else list(found), False
+            found = _inside(body, at, of=msgspec.Raw if single else list[msgspec.Raw])
+            return [found] if single else found, False
         except msgspec.ValidationError as e:
             raise WrongShape(f"no record{'' if single else 's'} at {place}: {e}") from None
         except MALFORMED:
@@ -139,16 +134,24 @@ class Splitter:
 
 
 @lru_cache
-def _plain_key(name: str) -> Any:
-    return msgspec.defstruct("Key", [("key", int | str)], rename={"key": name})
+def _plainly_keyed(name: str) -> Any:
+    record: Any = msgspec.defstruct("Key", [("key", int | str)], rename={"key": name})
+    return list[record]
+
+
+def _inside(body: bytes, at: str, of: Any) -> Any:
+    """What is at the path `at` of an answer, decoded as `of`."""
+    found = msgspec.json.decode(body, type=_envelope(at, of))
+    for name in at.split(".") if at else ():
+        found = getattr(found, name)
+    return found
 
 
 @lru_cache
-def _envelope(at: str, single: bool, of: Any = msgspec.Raw) -> Any:
-    kind: Any = of if single else list[of]
+def _envelope(at: str, of: Any) -> Any:
     for name in reversed(at.split(".") if at else ()):
-        kind = msgspec.defstruct("Envelope", [(name, kind)])
-    return kind
+        of = msgspec.defstruct("Envelope", [(name, of)])
+    return of
 
 
 def _carried(record: bytes | msgspec.Raw, carry: bytes) -> bytes:

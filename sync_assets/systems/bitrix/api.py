@@ -61,13 +61,20 @@ class _Time(msgspec.Struct):
     operating_reset_at: float | None = None
 
 
-class _Batch(msgspec.Struct):
-    result: msgspec.Raw = msgspec.Raw(b"[]")
-    result_error: dict[str, Refusal] | list[Refusal] = []
+Refusals = dict[str, Refusal] | list[Refusal]
+Nexts = dict[str, int] | list[int]
 
 
-class _Envelope(msgspec.Struct):
-    result: _Batch
+class Gave(msgspec.Struct):
+    """What the commands of a batch gave, by their names; PHP writes an empty map as a list."""
+
+    result: dict[str, msgspec.Raw] | list[msgspec.Raw] = []
+    result_error: Refusals = []
+    result_next: Nexts = []
+
+
+class Batch(msgspec.Struct):
+    result: Gave
 
 
 class BitrixApi(Api):
@@ -174,11 +181,11 @@ def _refusal(answer: Answer) -> Refusal | None:
 def _failed(answer: Answer) -> Refusal | None:
     """The first refusal of a batch of which nothing succeeded."""
     try:
-        found = msgspec.json.decode(answer.body, type=_Envelope).result
+        found = msgspec.json.decode(answer.body, type=Batch).result
     except (msgspec.DecodeError, RecursionError):
         return None  # damaged records: the batch's reader goes by tokens
     refusals = found.result_error
-    if bytes(found.result) not in (b"[]", b"{}") or not refusals:
+    if found.result or not refusals:
         return None
     return next(iter(refusals.values() if isinstance(refusals, dict) else refusals))
 

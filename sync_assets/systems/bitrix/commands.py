@@ -20,7 +20,7 @@ from sync_assets.extract import scan
 from sync_assets.extract.dialect import Answer, Pause
 from sync_assets.extract.fetch import Fetch
 from sync_assets.extract.pages import MALFORMED
-from sync_assets.systems.bitrix.api import Refusal, refused
+from sync_assets.systems.bitrix.api import Batch, Nexts, Refusal, Refusals, refused
 
 PAGE = 50
 COMMANDS = 50
@@ -56,18 +56,16 @@ class Command:
         return f"{self.method}?{urlencode(self.query)}"
 
 
-_Errors = dict[str, Refusal] | list[Refusal]
-_Nexts = dict[str, int] | list[int]
+@dataclass(frozen=True)
+class Refused:
+    """What the source said of a command, and what that means."""
 
+    refusal: Refusal
+    error: SyncError
 
-class _Results(msgspec.Struct):
-    result: dict[str, msgspec.Raw] | list[msgspec.Raw] = []
-    result_error: _Errors = []
-    result_next: _Nexts = []
-
-
-class _Envelope(msgspec.Struct):
-    result: _Results
+    @property
+    def passes(self) -> bool:
+        return isinstance(self.error, RetryLater | Pause)
 
 
 class Results:
@@ -76,7 +74,7 @@ class Results:
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
         try:
-            found = msgspec.json.decode(answer.body, type=_Envelope).result
+            found = msgspec.json.decode(answer.body, type=Batch).result
             self._results: dict[str, Any] = _map(found.result)
             self._errors: dict[str, Refusal] = _map(found.result_error)
             self._nexts: dict[str, int] = _map(found.result_next)
@@ -84,9 +82,6 @@ class Results:
             raise WrongShape(f"the answer is no batch's: {e}") from None
         except MALFORMED:
             self._by_tokens(answer.body)
-
-    def error(self, position: int) -> Refusal | None:
-        return self._errors.get(f"c{position}")
 
     def more(self, position: int) -> bool:
         """Whether rows follow those of a list that was counted."""
@@ -99,16 +94,20 @@ class Results:
         return Answer(200, self._answer.headers, bytes(found), self._answer.seen, self._answer.path)
 
     def refused(self, position: int) -> SyncError | None:
-        refusal = self.error(position)
+        refusal = self._errors.get(f"c{position}")
         return refused(refusal, self._answer) if refusal else None
+
+    def outcome(self, position: int) -> Answer | Refused:
+        refusal = self._errors.get(f"c{position}")
+        return Refused(refusal, refused(refusal, self._answer)) if refusal else self.answer(position)
 
     def _by_tokens(self, body: bytes) -> None:
         """For a batch in which a record is damaged so that no parser takes it."""
         inner = dict(scan.fields(dict(scan.fields(body)).get("result", b"")))
         self._results = dict(scan.fields(inner.get("result", b"")))
         try:
-            self._errors = _map(msgspec.json.decode(inner.get("result_error", b"[]"), type=_Errors))
-            self._nexts = _map(msgspec.json.decode(inner.get("result_next", b"[]"), type=_Nexts))
+            self._errors = _map(msgspec.json.decode(inner.get("result_error", b"[]"), type=Refusals))
+            self._nexts = _map(msgspec.json.decode(inner.get("result_next", b"[]"), type=Nexts))
         except msgspec.DecodeError as e:
             raise WrongShape(f"the answer is no batch's: {e}") from None
 
@@ -120,23 +119,20 @@ def carried_out(fetch: Fetch, commands: Sequence[Command], stop: threading.Event
     return Results(fetch.ask(path, {}, stop or threading.Event(), body=msgspec.json.encode(body)))
 
 
-def what_each_gave(fetch: Fetch, commands: Sequence[Command]) -> list[Answer | Refusal]:
+def what_each_gave(fetch: Fetch, commands: Sequence[Command]) -> list[Answer | Refused]:
     """The results of one batch; a command that failed for a reason that may pass is tried once more, alone.
 
     Raises what it failed for the second time.
     """
     found = carried_out(fetch, commands)
-    outcomes: list[Answer | Refusal] = []
+    outcomes = []
     for n, command in enumerate(commands):
-        refusal = found.error(n)
-        if refusal and isinstance(found.refused(n), RetryLater | Pause):
-            again = carried_out(fetch, [command])
-            if isinstance(passing := again.refused(0), RetryLater | Pause):
-                raise passing
-            refusal = again.error(0)
-            outcomes.append(refusal or again.answer(0))
-        else:
-            outcomes.append(refusal or found.answer(n))
+        outcome = found.outcome(n)
+        if isinstance(outcome, Refused) and outcome.passes:
+            outcome = carried_out(fetch, [command]).outcome(0)
+            if isinstance(outcome, Refused) and outcome.passes:
+                raise outcome.error
+        outcomes.append(outcome)
     return outcomes
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sync_assets.entity import Changes, Entity, Link
 from sync_assets.systems.bitrix.commands import query
-from sync_assets.systems.bitrix.keyset import Keyset, changed_since
+from sync_assets.systems.bitrix.keyset import Keyset
 from sync_assets.systems.bitrix.lookup import Lookup, PeopleLookup
 from sync_assets.systems.bitrix.numbered import Numbered, People
-from sync_assets.systems.bitrix.sets import OfChangedOrders, of_orders_changed_since
+from sync_assets.systems.bitrix.sets import OfChangedOrders
 
 DOCS = "https://apidocs.bitrix24.com/api-reference"
 WHOLE_ORDER = (
@@ -23,6 +25,10 @@ USER = Link("bitrix_user_id", "users", none=("0",), order=False)
 CATALOG = Link("iblock_id", "catalogs")
 
 
+def changes(read: Keyset | OfChangedOrders) -> Changes:
+    return lambda _ask, moment, _now: [replace(read, since=moment)]
+
+
 def codes(name: str, kind: str, doc: str) -> Entity:
     return Entity(
         name,
@@ -35,14 +41,11 @@ def codes(name: str, kind: str, doc: str) -> Entity:
 
 def part_of_order(name: str, method: str, rows: str, *links: Link, doc: str) -> Entity:
     """What has no dates to go by, or none that tell everything: its order's change is its change."""
-    changes: Changes = lambda _ask, moment, _now: [  # noqa: E731
-        of_orders_changed_since(OfChangedOrders(f"{method}.list", at=rows), moment)
-    ]
     return Entity(
         name,
         read=Keyset(f"{method}.list", at=rows, entity=name),
         one=Lookup(f"{method}.list", rows=rows, get=f"{method}.get", at=rows.removesuffix("s")),
-        changes=changes,
+        changes=changes(OfChangedOrders(f"{method}.list", at=rows)),
         follows="orders",
         overlap=RECENTLY,
         links=(Link("bitrix_order_id", "orders"), *links),
@@ -98,7 +101,7 @@ ENTITIES = (
             "catalog.product.list", rows="products", get="catalog.product.get", at="product", per="iblockId",
             select=EVERYTHING,
         ),
-        changes=lambda _ask, moment, _now: [changed_since(PRODUCTS, moment)],
+        changes=changes(PRODUCTS),
         overlap=RECENTLY,
         links=(CATALOG, Link("section_id", "sections", order=False)),
         doc="Goods and their variants.",
@@ -116,7 +119,7 @@ ENTITIES = (
         "orders",
         read=ORDERS,
         one=Lookup("sale.order.list", rows="orders", get="sale.order.get", at="order", adds=WHOLE_ORDER),
-        changes=lambda _ask, moment, _now: [changed_since(ORDERS, moment)],
+        changes=changes(ORDERS),
         overlap=RECENTLY,
         links=(
             USER,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
@@ -53,10 +53,6 @@ class Keyset(Own):
                 for page in _Walk(self, fetch, {**changed, self.per: catalog}, after).pages():
                     page.after = {**(page.after or {}), "catalog": catalog}
                     yield page
-
-
-def changed_since(read: Keyset, moment: datetime) -> Keyset:
-    return replace(read, since=moment)
 
 
 class _Walk:

@@ -10,8 +10,8 @@ from sync_assets.errors import Forbidden, RecordGone, SyncError
 from sync_assets.extract.dialect import Answer
 from sync_assets.extract.fetch import Fetch
 from sync_assets.extract.pages import Page
-from sync_assets.systems.bitrix.api import Refusal, is_gone, refused
-from sync_assets.systems.bitrix.commands import COMMANDS, Command, query, what_each_gave
+from sync_assets.systems.bitrix.api import is_gone
+from sync_assets.systems.bitrix.commands import COMMANDS, Command, Refused, query, what_each_gave
 from sync_assets.systems.bitrix.numbered import allowed
 
 
@@ -57,10 +57,10 @@ class Lookup(OwnById):
         for key, found in zip(keys, outcomes, strict=True):
             if isinstance(found, Answer):
                 yield key, fetch.splitter.page(f"{self.get}, id {key}", self, found)
-            elif is_gone(found):
-                yield key, RecordGone(f"asked for by id: error {found.code[:20]}, it does not exist")
+            elif is_gone(found.refusal):
+                yield key, RecordGone(f"asked for by id: error {found.refusal.code[:20]}, it does not exist")
             else:
-                yield key, refused(found, Answer(200, {}, b"", path=self.get))
+                yield key, found.error
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ class PeopleLookup(OwnById):
             some = keys[i : i + COMMANDS]
             outcomes = what_each_gave(fetch, [Command(self.path, {"ID": key}) for key in some])
             for key, found in zip(some, outcomes, strict=True):
-                if isinstance(found, Refusal):
-                    yield key, refused(found, Answer(200, {}, b"", path=self.path))
+                if isinstance(found, Refused):
+                    yield key, found.error
                     continue
                 person = replace(found, body=allowed(b'{"result":' + found.body + b"}"))
                 page = fetch.splitter.page(f"{self.path}, id {key}", Whole(self.path, at="result"), person)

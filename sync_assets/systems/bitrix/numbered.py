@@ -13,7 +13,7 @@ from sync_assets.entity import Own
 from sync_assets.errors import PageLoop
 from sync_assets.extract import scan
 from sync_assets.extract.dialect import Answer
-from sync_assets.extract.fetch import Fetch
+from sync_assets.extract.fetch import Fetch, met_before
 from sync_assets.extract.pages import MALFORMED, Page
 from sync_assets.systems.bitrix.keyset import Filter, obeyed
 
@@ -29,15 +29,15 @@ class Numbered(Own):
 
     def pages(self, fetch: Fetch, start: dict[str, Any]) -> Iterator[Page]:
         """Raises PageLoop where a page comes again."""
-        at, given, shown = 0, set(), 0
+        met: dict[int, int] = {}
+        at = shown = 0
         while True:
             answer = self.cleaned(fetch.ask(self.path, {**self.params, "start": at}, threading.Event()))
             page = fetch.splitter.page(f"{self.path}, row {at}", self, answer)
             if page.records:
                 obeyed(page, self.filter)
-            if len(page.keys) > 1 and tuple(page.keys) in given:
+            if len(page.keys) > 1 and met_before(met, page, at) is not None:
                 raise PageLoop(f"the page at row {at} came before", page=page.name)
-            given.add(tuple(page.keys))
             shown += len(page.records)
             ends = _ends(answer.body)
             yield page

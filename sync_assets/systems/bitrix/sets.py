@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 from sync_assets.entity import Own
@@ -59,9 +59,7 @@ class OfChangedOrders(Own):
                 else:
                     left[order] = max(ids)
         pages = [page for order in orders for page in parts[order]]
-        whole = pages[0]
-        for page in pages[1:]:
-            whole = whole.joined(page)
+        whole = reduce(Page.joined, pages)
         whole.sets = ("bitrix_order_id", [str(order) for order in orders])
         return whole
 
@@ -70,7 +68,3 @@ class OfChangedOrders(Own):
 
     def _name(self, order: int) -> str:
         return f"{self.path} of order {order}"
-
-
-def of_orders_changed_since(read: OfChangedOrders, moment: datetime) -> OfChangedOrders:
-    return replace(read, since=moment)

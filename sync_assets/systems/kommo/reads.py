@@ -18,7 +18,7 @@ import msgspec
 from sync_assets.entity import Own, Params
 from sync_assets.errors import PageLoop, SourceUnavailable, WrongShape
 from sync_assets.extract import scan
-from sync_assets.extract.fetch import Fetch
+from sync_assets.extract.fetch import Fetch, met_before
 from sync_assets.extract.pages import Page
 
 SIZE = 250
@@ -58,13 +58,12 @@ class KommoRead(Own):
 
     def numbered(self, fetch: Fetch, params: Params, name: str) -> Iterator[Page]:
         """Page after page. Raises PageLoop where one comes again, SourceUnavailable where they do not end."""
-        met: dict[int, int] = {}  # by their hash: the keys of a long list would fill the memory
+        met: dict[int, int] = {}
         for number in range(1, STUCK):
             page, more = self.one(fetch, {**params, "page": number}, f"{name}, page {number}")
             if number > 1 and not page.records:
                 page, more = self.one(fetch, {**params, "page": number}, f"{name}, page {number}")
-            first = met.setdefault(hash(tuple(page.keys)), number)
-            if first != number and page.keys:
+            if page.keys and (first := met_before(met, page, number)) is not None:
                 raise PageLoop(f"page {number} is page {first} again", page=page.name)
             yield page
             if not more:
