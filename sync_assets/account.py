@@ -15,6 +15,7 @@ from sync_assets.entity import Bucket, Derived, Entity, Params, QueuedJob
 from sync_assets.errors import FixConfig, MissingSetting, UnsafeSetting
 from sync_assets.extract.dialect import Api
 from sync_assets.settings import FORMER_NAMES, AccountSettings, environment, typed
+from sync_assets.webhook import Endpoint
 
 TLS_SWITCHES = re.compile(r"^(SYNC|[A-Z0-9]+)_(VERIFY(_TLS|_SSL)?|TLS_VERIFY|SSL_VERIFY|INSECURE)$|^PYTHONHTTPSVERIFY$")
 
@@ -34,6 +35,8 @@ class System:
     """(door, settings) -> a fingerprint of what the token may read, None where the source does not tell."""
     derived: tuple[Derived, ...] = ()
     jobs: tuple[QueuedJob, ...] = ()
+    endpoints: Callable[[Any], tuple[Endpoint, ...]] = lambda _: ()
+    """The addresses that the vendor calls; none whose secret is not set."""
     docs: str = ""
 
 
@@ -55,6 +58,10 @@ class Account:
 
     def entity(self, name: str) -> Entity:
         return next(e for e in self.entities if e.name == name)
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        return self.system.endpoints(self.settings)
 
     def job_name(self, job: QueuedJob) -> str:
         """A second account's job bears its label, as its schema does."""

@@ -106,7 +106,7 @@ def _is_one(value: bytes) -> bool:
 def fields(record: bytes) -> Iterator[tuple[str, bytes]]:
     """The top-level fields of the object `record`, byte by byte as they came.
 
-    None for what is no object; of an object that does not end, what ended.
+    Nothing for what is no object; of an object that does not end, what ended.
     """
     depth, start, name, previous = 0, -1, b"", b""
     for match in TOKEN.finditer(record):
