@@ -141,6 +141,7 @@ class Outbound:
     name: str
     operations: tuple[Operation, ...]
     parents: tuple[str, ...] = ()  # entities that are better synced before
-    scopes: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
-    """Scope of `sync.status_map` -> the entity that lists its codes, the entity and the column that bear our word."""
+    scopes: Mapping[str, tuple[str, str, str, str]] = field(default_factory=dict)
+    """Scope of `sync.status_map` -> the entity that lists its codes, the entity that bears them, its columns of our
+    word and of the source's code."""
     doc: str = ""

@@ -69,8 +69,9 @@ class Shop:
 
     def letters(self, order: int | None = None) -> list[tuple[str, str | None]]:
         """State and reason of each, the oldest first."""
-        where = "where key = %s" if order else ""
-        found = self.company.query(f"select state, reason from sync.outbox {where} order by id", (str(order),) if order else ())
+        which = str(order) if order else None
+        query = "select state, reason from sync.outbox where key = coalesce(%s, key) order by id"
+        found = self.company.query(query, (which,))
         return [(state, reason) for state, reason in found]
 
     def states(self, order: int | None = None) -> list[str]:

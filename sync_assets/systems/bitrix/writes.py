@@ -172,6 +172,6 @@ OUTBOUND = Outbound(
         ),
     ),
     parents=("orders", "order_statuses"),
-    scopes={"O": ("order_statuses", "orders", "crm_status")},
+    scopes={"O": ("order_statuses", "orders", "crm_status", "status_id")},
     doc="Order statuses that were changed here (`orders.crm_status`), written to the shop.",
 )
