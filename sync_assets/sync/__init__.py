@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 
-from sync_assets.entity import Entity
+from sync_assets.entity import Entity, Inside
 from sync_assets.errors import CallVendor, FixConfig, RetryLater, SyncError
 from sync_assets.load import parents
 from sync_assets.load.ledger import Ledger
+from sync_assets.load.unleased import Unleased
 from sync_assets.sync.connection import Connected, connected
 from sync_assets.sync.entity_sync import EntitySync
 from sync_assets.sync.request import Kind, Outcome, Progress, Request
@@ -23,7 +24,10 @@ __all__ = ["Connected", "Kind", "Outcome", "Progress", "Request", "connected", "
 
 def sync_entity(connection: Connected, entity: Entity, request: Request, progress: Progress | None = None) -> Outcome:
     """Raises the SyncError that stopped it, after it is in the ledger; what was committed stays and is gone on from."""
-    ledger = Ledger(
+    single = request.of_some and request.kind in ("webhook", "reconcile")
+    # What came inside a parent is as new as that, not as its own read: only a lease keeps its burial true.
+    beside = single and not any(isinstance(read, Inside) for read in entity.reads)
+    ledger = (Unleased if beside else Ledger)(
         connection.database,
         connection.account,
         entity,
@@ -55,22 +59,26 @@ def sync_entity(connection: Connected, entity: Entity, request: Request, progres
             )
         )
         raise
-    outcome.waiting = heal_parents(connection, entity, request.run_id)
+    requests = parents.HEAL_BESIDE if request.kind == "webhook" else parents.HEAL_AT_ONCE
+    outcome.waiting = heal_parents(connection, entity, request.run_id, requests)
     return outcome
 
 
-def heal_parents(connection: Connected, entity: Entity, run_id: str | None) -> int:
+def heal_parents(
+    connection: Connected, entity: Entity, run_id: str | None, requests: int = parents.HEAL_AT_ONCE
+) -> int:
     """Asks for the parents that `entity`'s rows wait for, by key. Answers how many links still wait.
 
     What the source denies is recorded as gone, what it does not show as unreachable, each with its evidence.
     """
     account = connection.account
-    for name in dict.fromkeys(link.to for link in entity.links):
+    goals = list(dict.fromkeys(link.to for link in entity.links))
+    for name in goals if goals and parents.any_due(connection.database, account.name, goals) else ():
         parent = account.entity(name)
         if parent.one is None:
             continue
         goal = connection.target(name)
-        due = connection.database.transaction(partial(parents.due, parent=goal))
+        due = connection.database.transaction(partial(parents.due, parent=goal, requests=requests))
         if not due:
             continue
         outcomes: dict[str, tuple[str, str]] = {}

@@ -19,8 +19,14 @@ class Request:
     kind: Kind = "incremental"
     since: datetime | None = None
     ids: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()  # all that belongs to these, by an entity's `of_parents`
     allow_deletions: int | None = None
     run_id: str | None = None
+
+    @property
+    def of_some(self) -> bool:
+        """Whether it is about records that are named, or named by their parents."""
+        return bool(self.ids or self.parents)
 
 
 @dataclass
