@@ -17,3 +17,4 @@ comment on column sync.tombstones.seen is 'Sighting number of the request that d
 
 create index webhook_events_by_record on sync.webhook_events (account, entity, key) where state in ('new', 'taken', 'waiting');
 create index webhook_events_heard on sync.webhook_events (account, entity, received_at);
+create index webhook_events_dead on sync.webhook_events (account) where state = 'dead';

@@ -17,6 +17,7 @@ from sync_assets.orchestration.queue import died_sensor
 from sync_assets.orchestration.queued_jobs import queued_jobs
 from sync_assets.orchestration.report import report
 from sync_assets.orchestration.resources import Sync
+from sync_assets.orchestration.sensors import webhook_sensors
 from sync_assets.settings import environment, sync_settings
 from sync_assets.systems import SYSTEMS
 
@@ -41,7 +42,7 @@ def build_definitions(env: Mapping[str, str] | None = None) -> dg.Definitions:
         ],
         jobs=[*sync_jobs(accounts), *queued] if accounts else [],
         schedules=sync_schedules(accounts),
-        sensors=[died_sensor] if queued else [],
+        sensors=[*([died_sensor] if queued else []), *webhook_sensors(accounts, settings)],
         resources={"sync": Sync(), "postgres": PostgresIOManager()},
         executor=dg.in_process_executor,
     )

@@ -5,14 +5,12 @@ Batch runs, healing of missing parents and webhooks all come through `sync_entit
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from functools import partial
 
 from sync_assets.entity import Entity, Inside
 from sync_assets.errors import CallVendor, FixConfig, RetryLater, SyncError
 from sync_assets.load import parents
+from sync_assets.load.heartbeat import beating
 from sync_assets.load.ledger import Ledger
 from sync_assets.load.unleased import Unleased
 from sync_assets.sync.connection import Connected, connected
@@ -43,7 +41,7 @@ def sync_entity(connection: Connected, entity: Entity, request: Request, progres
         raise e.at(**where) from None
     sync = EntitySync(connection, entity, request, ledger, progress)
     try:
-        with _heartbeat(ledger, connection):
+        with beating(partial(ledger.renew, connection.meter), connection.settings.sync_lease_seconds, "lease"):
             sync.run()
         outcome = sync.close()
     except SyncError as e:
@@ -94,22 +92,3 @@ def heal_parents(
         (account.name, entity.name),
     )
     return int(row[0])
-
-
-@contextmanager
-def _heartbeat(ledger: Ledger, connection: Connected) -> Iterator[None]:
-    """Renews the lease while the source makes us wait between commits."""
-    done = threading.Event()
-
-    def beat() -> None:
-        while not done.wait(connection.settings.sync_lease_seconds / 3):
-            with suppress(SyncError):  # the next commit meets the same trouble and reports it
-                ledger.renew(connection.meter)
-
-    thread = threading.Thread(target=beat, name="lease", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()

@@ -30,7 +30,8 @@ class OfChangedOrders(Own):
     def pages(self, fetch: Fetch, start: dict[str, Any]) -> Iterator[Page]:
         """Raises WrongShape where an order's rows are not its own."""
         moved = f"source_changed_at >= '{self.since.isoformat()}'" if self.since else "true"
-        orders = [int(order) for order in self.these] or fetch.parents("orders", moved)
+        named = [int(order) for order in self.these if order.isdigit()]
+        orders = named if self.these else fetch.parents("orders", moved)
         chunks = (orders[i : i + COMMANDS] for i in range(0, len(orders), COMMANDS))
         yield from in_order((partial(self._sets, fetch, chunk) for chunk in chunks), lambda _: IN_FLIGHT)
 

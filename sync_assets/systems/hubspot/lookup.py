@@ -21,6 +21,7 @@ from sync_assets.systems.hubspot.batch import AT_ONCE, read_batch
 @dataclass(frozen=True)
 class ObjectsById(OwnById):
     shape: str = "object"
+    at_once: int = AT_ONCE
 
     def look(self, fetch: Fetch, keys: Sequence[str]) -> Iterator[tuple[str, Page | SyncError]]:
         for some in (keys[i : i + AT_ONCE] for i in range(0, len(keys), AT_ONCE)):
