@@ -9,7 +9,7 @@ import dagster as dg
 
 from sync_assets.account import connected_accounts, former_names
 from sync_assets.orchestration.assets import entity_assets
-from sync_assets.orchestration.checks import entity_checks
+from sync_assets.orchestration.checks import entity_checks, inbox_checks
 from sync_assets.orchestration.derived import derived_assets, derived_checks
 from sync_assets.orchestration.io_manager import PostgresIOManager
 from sync_assets.orchestration.jobs import sync_jobs, sync_schedules
@@ -39,6 +39,7 @@ def build_definitions(env: Mapping[str, str] | None = None) -> dg.Definitions:
         asset_checks=[
             *(check for account in accounts for check in entity_checks(account)),
             *(check for account in accounts for check in derived_checks(account)),
+            *(check for account in accounts for check in inbox_checks(account)),
         ],
         jobs=[*sync_jobs(accounts), *queued] if accounts else [],
         schedules=sync_schedules(accounts),

@@ -7,7 +7,6 @@ remember (connections, rests) is kept in this process.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 
 import dagster as dg
 
@@ -28,10 +27,9 @@ watches: dict[str, Watch] = {}
 
 def webhook_sensors(accounts: Sequence[Account], settings: SyncSettings) -> list[dg.SensorDefinition]:
     """None for a system of which no account has an endpoint."""
-    called = sorted((a for a in accounts if a.endpoints), key=lambda a: a.system.name)
-    return [
-        _sensor(of[0].system, of, settings) for of in (list(g) for _, g in groupby(called, lambda a: a.system.name))
-    ]
+    called = [account for account in accounts if account.endpoints]
+    systems = {account.system.name: account.system for account in called}
+    return [_sensor(s, [a for a in called if a.system.name == name], settings) for name, s in systems.items()]
 
 
 def _sensor(system: System, accounts: Sequence[Account], settings: SyncSettings) -> dg.SensorDefinition:
@@ -41,7 +39,7 @@ def _sensor(system: System, accounts: Sequence[Account], settings: SyncSettings)
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Reads afresh what {system.title}'s webhooks tell of, as soon as they come.",
     )
-    def tick(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    def tick() -> dg.SensorResult:
         try:
             if system.name not in watches:
                 watches[system.name] = Watch(accounts, settings)
@@ -50,9 +48,8 @@ def _sensor(system: System, accounts: Sequence[Account], settings: SyncSettings)
             events = [event for name, work in works.items() for event in _materializations(watch, name, work)]
         except SyncError as e:
             return dg.SensorResult(skip_reason=str(e))
-        return dg.SensorResult(
-            skip_reason="; ".join(_said(name, work) for name, work in works.items()), asset_events=events
-        )
+        said = "; ".join(_said(name, work) for name, work in works.items())
+        return dg.SensorResult(skip_reason=said, asset_events=events)
 
     return tick
 

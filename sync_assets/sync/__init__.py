@@ -10,6 +10,7 @@ from functools import partial
 from sync_assets.entity import Entity, Inside
 from sync_assets.errors import CallVendor, FixConfig, RetryLater, SyncError
 from sync_assets.load import parents
+from sync_assets.load.heard import note_unheard
 from sync_assets.load.heartbeat import beating
 from sync_assets.load.ledger import Ledger
 from sync_assets.load.unleased import Unleased
@@ -57,6 +58,12 @@ def sync_entity(connection: Connected, entity: Entity, request: Request, progres
             )
         )
         raise
+    told_of = (
+        request.kind == "incremental" and ledger.state.last_full_at and entity.hints and connection.account.endpoints
+    )
+    if told_of and outcome.wrote:
+        own = connection.target(entity.name)
+        connection.database.transaction(partial(note_unheard, target=own, sync_id=outcome.log_id))
     requests = parents.HEAL_BESIDE if request.kind == "webhook" else parents.HEAL_AT_ONCE
     outcome.waiting = heal_parents(connection, entity, request.run_id, requests)
     return outcome

@@ -41,6 +41,11 @@ class Outcome:
     gone: dict[str, str] = field(default_factory=dict)
     unreachable: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def wrote(self) -> int:
+        """Records that came, changed or went."""
+        return sum(int(self.totals.get(name, 0)) for name in ("created", "updated", "deleted", "merged"))
+
     def remark(self, text: str) -> None:
         """Adds to the note, once."""
         if text and text not in self.note.split("; "):
