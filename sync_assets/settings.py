@@ -32,6 +32,10 @@ FORMER_NAMES = dict.fromkeys(
 """Variables of older set-ups: Supabase's REST address and keys give way to its Postgres connection string."""
 
 
+SECRET_LENGTH = 24
+"""Characters of a secret that alone proves who calls; 24 of base64 are 144 bits."""
+
+
 class SyncSettings(BaseSettings):
     """What holds for every account."""
 
@@ -134,6 +138,21 @@ def safe_url(value: str, *, setting: str) -> str:
             next_step=f"set {setting} to the public address of the account",
         )
     return value.rstrip("/")
+
+
+def unguessable(value: str, *, setting: str) -> str:
+    """A secret of our own making. Raises UnsafeSetting for one that is short, dull or needs encoding in an address."""
+    if len(value) < SECRET_LENGTH or len(set(value)) < SECRET_LENGTH // 3:
+        raise UnsafeSetting(
+            f"{setting} can be guessed: it needs {SECRET_LENGTH} characters or more, at random",
+            next_step="make one: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'",
+        )
+    if not re.fullmatch(r"[A-Za-z0-9_.~-]+", value):
+        raise UnsafeSetting(
+            f"{setting} has characters that an address cannot bear as they are",
+            next_step="use letters, digits, - and _ only",
+        )
+    return value
 
 
 def typed(cls: type[T], prefix: str, env: Mapping[str, str]) -> T:
