@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sync_assets.errors import MissingSetting, UnsafeSetting
@@ -62,6 +62,25 @@ class SyncSettings(BaseSettings):
     """An entity that was last synced longer ago than this is stale: two schedules of six hours and one to run."""
     sync_database_wait_seconds: float = 60.0
     """How long a commit waits for a Postgres that went away."""
+    sync_public_url: str = ""
+    """The https address under which vendors reach the receiver, without /webhooks."""
+    sync_receiver_host: str = "127.0.0.1"
+    sync_receiver_port: int = 8401
+    sync_receiver_seconds: float = 10.0
+    """How long one request may take to arrive, and how long a connection may say nothing."""
+    sync_receiver_connections: int = 1000
+    """Of more connections at once the one that has been idle or slow for longest is closed."""
+    sync_receiver_commit_seconds: float = 1.0
+    """A webhook that Postgres has not committed by then goes to the spool: Kommo waits 2 s for its answer."""
+    sync_spool_folder: Path = Path(".sync_assets/spool")
+    """Where webhooks are kept while Postgres is away; they hold personal data."""
+    sync_spool_megabytes: float = 512.0
+    """A spool of this size takes nothing more: vendors get a 503."""
+
+    @field_validator("sync_public_url")
+    @classmethod
+    def _public_url(cls, value: str) -> str:
+        return safe_url(value, setting="SYNC_PUBLIC_URL") if value else value
 
 
 class AccountSettings(BaseSettings):

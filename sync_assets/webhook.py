@@ -56,6 +56,7 @@ class Endpoint:
     answer: bytes = b""
     content_type: str = "application/json"
     body: int = 4 * 2**20  # bytes
+    signs_url: bool = False  # the vendor signs the address that it calls, so SYNC_PUBLIC_URL must say which that is
 
     def path(self, account: str) -> str:
         return "/".join(("/webhooks", account, *filter(None, (self.name, self.secret))))

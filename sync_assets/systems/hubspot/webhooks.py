@@ -105,7 +105,8 @@ class Signatures:
 
 def endpoints(settings: HubSpotSettings) -> tuple[Endpoint, ...]:
     secret = settings.webhook_secret.get_secret_value()
-    return (Endpoint(Signatures(secret, older=settings.webhook_v1 == "yes"), events),) if secret else ()
+    signatures = Signatures(secret, older=settings.webhook_v1 == "yes")
+    return (Endpoint(signatures, events, signs_url=True),) if secret else ()
 
 
 def events(delivery: Delivery) -> Iterator[Event]:
