@@ -160,7 +160,12 @@ def safe_url(value: str, *, setting: str) -> str:
 
 
 def unguessable(value: str, *, setting: str) -> str:
-    """A secret of our own making. Raises UnsafeSetting for one that is short, dull or needs encoding in an address."""
+    """A secret of our own making; "" where none is set.
+
+    Raises UnsafeSetting for one that is short, dull or needs encoding in an address.
+    """
+    if not value:
+        return value
     if len(value) < SECRET_LENGTH or len(set(value)) < SECRET_LENGTH // 3:
         raise UnsafeSetting(
             f"{setting} can be guessed: it needs {SECRET_LENGTH} characters or more, at random",
