@@ -105,6 +105,12 @@ def digest(*parts: bytes) -> str:
     return found.hexdigest()
 
 
+def number(value: object) -> str:
+    """An id that is a number, as text; "" for anything else."""
+    text = str(value)
+    return text if len(text) < 20 and text.isascii() and text.isdigit() else ""
+
+
 def moment(epoch: float) -> datetime | None:
     """Seconds since 1970 as a time; None for what is none."""
     try:

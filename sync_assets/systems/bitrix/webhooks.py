@@ -7,7 +7,6 @@ and a new user's name and e-mail) is not kept.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ import msgspec
 
 from sync_assets import form
 from sync_assets.systems.bitrix.entities import ENTITIES
-from sync_assets.webhook import Delivery, Endpoint, Event, Registration, digest, moment, same, unreadable
+from sync_assets.webhook import Delivery, Endpoint, Event, Registration, digest, moment, number, same, unreadable
 
 if TYPE_CHECKING:
     from sync_assets.systems.bitrix.api import BitrixSettings
@@ -48,20 +47,19 @@ def events(delivery: Delivery) -> Iterator[Event]:
         return
     # A new user is told of by all that is known of him, other records by an inner list.
     kept = {field: said.get(f"data[FIELDS][{field}]", said.get(f"data[{field}]", "")) for field in KEPT}
-    key, stamp = kept["ID"], said.get("ts", "")
-    number = bool(re.fullmatch(r"[0-9]{1,19}", key))
-    found = ENTITIES_OF.get(name, ()) if number else ()
+    key, stamp = number(kept["ID"]), said.get("ts", "")
+    found = ENTITIES_OF.get(name, ()) if key else ()
     payload = {"event": name, **{field: value[:40] for field, value in kept.items() if value}, "ts": stamp[:20]}
     for entity in [e.name for e in found] or [""]:
         yield Event(
             name,
             entity,
             key if entity and name not in WHOLE.get(entity, ()) else "",
-            at=moment(int(stamp)) if re.fullmatch(r"[0-9]{1,12}", stamp) else None,
-            identity=digest(name.encode(), key.encode(), stamp.encode(), entity.encode()),
+            at=moment(int(stamp)) if number(stamp) else None,
+            identity=digest(name.encode(), kept["ID"].encode(), stamp.encode(), entity.encode()),
             unique=False,
             payload=msgspec.json.encode(payload),
-            problem="it bears no id" if name in ENTITIES_OF and not number else "",
+            problem="it bears no id" if name in ENTITIES_OF and not key else "",
         )
 
 

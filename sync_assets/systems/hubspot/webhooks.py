@@ -19,7 +19,7 @@ import msgspec
 
 from sync_assets.extract import scan
 from sync_assets.systems.hubspot.entities import entities
-from sync_assets.webhook import Delivery, Endpoint, Event, Registration, digest, moment, same, unreadable
+from sync_assets.webhook import Delivery, Endpoint, Event, Registration, digest, moment, number, same, unreadable
 
 if TYPE_CHECKING:
     from sync_assets.systems.hubspot.api import HubSpotSettings
@@ -143,7 +143,7 @@ def _events(told: _Told) -> Iterator[Event]:
     found = ENTITIES_OF.get(f"{kind}.{action}", ())
     said = (told.portal_id, name, told.object_type_id, told.property_name, told.occurred_at, told.event_id)
     which = (told.object_id, told.from_object_id, told.to_object_id, told.association_type, told.association_removed)
-    numbers = list(dict.fromkeys(str(key) for key in keys if key is not None and str(key).isdigit()))
+    numbers = list(dict.fromkeys(filter(None, map(number, keys))))
     about = [(entity, key) for entity in found for key in numbers] or [("", "")]
     for entity, key in about:
         yield Event(

@@ -6,6 +6,7 @@ stamp and the names of what changed are kept, and no value: authors, titles and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from sync_assets.systems.kaiten.entities import ENTITIES
-from sync_assets.webhook import Delivery, Endpoint, Event, Registration, Subscription, bears, digest, unreadable
+from sync_assets.webhook import Delivery, Endpoint, Event, Registration, Subscription, bears, digest, number, unreadable
 
 if TYPE_CHECKING:
     from sync_assets.extract.http import Door
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 ENTITY_OF = {name: entity for entity in ENTITIES for name in entity.hints}
 
-KEPT = ("id", "card_id", "board_id", "space_id", "user_id", "column_id", "lane_id", "version", "created", "updated")
+KEPT = ("id", "card_id", "board_id", "space_id", "user_id", "column_id", "lane_id", "version", "updated")
 
 LINKS = ("tag:add", "tag:remove", "card_member:add", "card_member:remove")
 """What is put on a card and taken off it may be put on once more, which looks just the same; so does a stamp of its
@@ -47,6 +48,9 @@ class _Space(msgspec.Struct):
     archived: bool = False
 
 
+STAMP = re.compile(r"[0-9TZ:.+-]{1,40}")
+
+
 def endpoints(settings: KaitenSettings) -> tuple[Endpoint, ...]:
     secret = settings.webhook_secret.get_secret_value()
     return (Endpoint(bears(secret), events, secret=secret),) if secret else ()
@@ -65,17 +69,16 @@ def events(delivery: Delivery) -> Iterator[Event]:
     name = envelope.event[:60]
     entity = ENTITY_OF.get(name)
     stamped = told if "changes" in envelope.data else says
-    key = ""
-    if entity and entity.one and name not in BY_LIST:
-        key = str(says.get("card_id") if "card_id" in says and entity.name == "cards" else says.get("id", ""))
+    by_id = bool(entity and entity.one) and name not in BY_LIST
+    key = number(says.get("card_id", says.get("id"))) if by_id else ""
+    lost = by_id and not key
     payload: dict[str, Any] = {"event": name, **says}
     if changes:
         payload |= {"changed": sorted(changes), "now": told}
-    lost = bool(entity and entity.one and name not in BY_LIST and not key.isdigit())
     yield Event(
         name,
         entity.name if entity and not lost else "",
-        key if not lost else "",
+        key,
         at=_moment(stamped.get("updated")) if name not in LINKS else None,
         identity=digest(delivery.body),
         unique=name not in LINKS and not {"updated", "version"}.isdisjoint(stamped),
@@ -89,9 +92,9 @@ def _object(raw: msgspec.Raw | None) -> dict[str, msgspec.Raw]:
 
 
 def _scalar(raw: msgspec.Raw) -> Any:
-    """A number or a short text; None for what is neither, so that nothing long is kept."""
+    """A number, or a text of the characters of a time; None for anything else, so that no words are kept."""
     value = msgspec.json.decode(raw)
-    return value if isinstance(value, int) or (isinstance(value, str) and len(value) <= 40) else None
+    return value if isinstance(value, int) or (isinstance(value, str) and STAMP.fullmatch(value)) else None
 
 
 def _moment(value: Any) -> datetime | None:

@@ -25,6 +25,7 @@ from sync_assets.webhook import (
     bears,
     digest,
     moment,
+    number,
     same,
     unreadable,
 )
@@ -112,20 +113,19 @@ def _event(root: str, action: str, record: _Record) -> Event:
     if action == "note":
         kind = ELEMENT_TYPES.get(fields.get("element_type", ""), kind)
     name = f"{action}_{kind}"
-    key = fields.get("element_id" if action == "note" else "id", "")
+    key = number(fields.get("element_id" if action == "note" else "id"))
     stamp = fields.get("updated_at") or fields.get("last_modified") or ""
     entity = ENTITY_OF.get(name, "")
-    number = bool(re.fullmatch(r"[0-9]{1,19}", key))
     return Event(
         name,
-        entity if number else "",
-        key if entity and number else "",
-        at=moment(int(stamp)) if re.fullmatch(r"[0-9]{1,12}", stamp) else None,
+        entity if key else "",
+        key if entity else "",
+        at=moment(int(stamp)) if number(stamp) else None,
         identity=digest(name.encode(), record.hash.digest()),
         # A deletion says no time: the next one of the same record, after it was restored, looks just like it.
         unique=bool(stamp) and action != "delete",
         payload=msgspec.json.encode({"event": name, **fields}),
-        problem="it bears no id" if entity and not number else "",
+        problem="it bears no id" if entity and not key else "",
     )
 
 

@@ -16,7 +16,7 @@ import msgspec
 
 from sync_assets.extract import scan
 from sync_assets.systems.worksection.entities import PROJECTS, TASKS
-from sync_assets.webhook import Delivery, Endpoint, Event, Registration, Subscription, digest, same, unreadable
+from sync_assets.webhook import Delivery, Endpoint, Event, Registration, Subscription, digest, number, same, unreadable
 
 if TYPE_CHECKING:
     from sync_assets.extract.http import Door
@@ -89,15 +89,16 @@ def _elements(body: bytes) -> Sequence[bytes]:
 def _event(row: _Row, element: bytes) -> Event:
     name = f"{row.action}_{row.object.type}"[:60]
     entity, id = ENTITY_OF.get(name), str(row.object.id)
-    key = id if entity and entity.one else ""
-    lost = bool(entity and entity.one and not id.isdigit())
+    by_id = bool(entity and entity.one)
+    key = number(id) if by_id else ""
+    lost = by_id and not key
     payload: dict[str, Any] = {"event": name, "id": id[:20], "page": row.object.page[:80]}
     with suppress(msgspec.DecodeError):  # where nothing is new it may be an empty text
         payload["changed"] = sorted(msgspec.json.decode(row.new, type=dict[str, msgspec.Raw]))[:50]
     return Event(
         name,
         entity.name if entity and not lost else "",
-        "" if lost else key,
+        key,
         identity=digest(element),
         unique=False,
         payload=msgspec.json.encode(payload),
