@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from sync_assets import form
+from sync_assets.errors import WrongShape
 from sync_assets.systems.kommo.entities import ENTITIES
 from sync_assets.webhook import (
     Delivery,
@@ -49,7 +50,7 @@ KEPT = frozenset(
 )  # fmt: skip
 
 UNLISTED = ("update_task",)
-"""Events that come and that a subscription to is refused: they are no part of Kommo's own list."""
+"""Events that are no part of Kommo's own list, though clients ask for them; where they are refused it goes without."""
 
 
 class _Record:
@@ -162,8 +163,12 @@ def create(door: Door, _settings: KommoSettings, url: str, there: Subscription) 
     """What Kommo disabled is not known to come back by being set again, so it is taken away first."""
     if there.state == "off":
         door.ask("/webhooks", {}, body=msgspec.json.encode({"destination": url}), method="DELETE")
-    wanted = {"destination": url, "settings": REGISTRATION.events}
-    door.ask("/webhooks", {}, body=msgspec.json.encode(wanted))
+    everything = tuple(ENTITY_OF)
+    try:
+        door.ask("/webhooks", {}, body=msgspec.json.encode({"destination": url, "settings": everything}))
+    except WrongShape:
+        wanted = {"destination": url, "settings": REGISTRATION.events}
+        door.ask("/webhooks", {}, body=msgspec.json.encode(wanted))
 
 
 REGISTRATION = Registration(

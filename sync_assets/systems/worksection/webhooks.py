@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from sync_assets.errors import FixConfig
 from sync_assets.extract import scan
 from sync_assets.systems.worksection.entities import PROJECTS, TASKS
 from sync_assets.webhook import Delivery, Endpoint, Event, Registration, Subscription, digest, number, same, unreadable
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 ENTITY_OF = {name: entity for entity in (PROJECTS, TASKS) for name in entity.hints}
 
 UNLISTED = ("reopen_task", "close_project", "reopen_project", "delete_project")
-"""Events that may come and that are no part of Worksection's own list of what can be asked for."""
+"""Events that are no part of Worksection's own list. The first stands in its examples and is asked for all the same."""
 
 
 class _Object(msgspec.Struct):
@@ -126,12 +127,16 @@ def create(door: Door, settings: WorksectionSettings, url: str, there: Subscript
         door.ask("delete_webhook", {"id": there.id})
     wanted = {
         "url": url,
-        "events": ",".join(REGISTRATION.events),
         "http_user": settings.webhook_user,
         "http_pass": settings.webhook_password.get_secret_value(),
     }
     # In the body: addresses end up in logs, and this one would hold the password.
-    door.ask("add_webhook", {}, body=msgspec.json.encode(wanted))
+    everything = msgspec.json.encode({**wanted, "events": ",".join((*REGISTRATION.events, UNLISTED[0]))})
+    try:
+        door.ask("add_webhook", {}, body=everything)
+    except FixConfig:
+        wanted["events"] = ",".join(REGISTRATION.events)
+        door.ask("add_webhook", {}, body=msgspec.json.encode(wanted))
 
 
 REGISTRATION = Registration(
