@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sync_assets.cli.receiver import receive
 from sync_assets.cli.webhooks import webhooks
 from sync_assets.errors import FixConfig, MissingSetting, SyncError
 
@@ -27,6 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(receive)
 
 
 @app.command()
