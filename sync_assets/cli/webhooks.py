@@ -13,8 +13,6 @@ from sync_assets.errors import MissingSetting
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rich.table import Table
-
     from sync_assets.account import Account
     from sync_assets.registration import Standing
     from sync_assets.settings import SyncSettings
@@ -36,7 +34,6 @@ def webhooks(
     from sync_assets.registration import AMISS
     from sync_assets.settings import sync_settings
     from sync_assets.systems import SYSTEMS
-    from sync_assets.tables import console
 
     accounts, _ = connected_accounts(SYSTEMS)
     settings = sync_settings()
@@ -47,7 +44,7 @@ def webhooks(
     if as_json:
         typer.echo(json.dumps([_told(standing, show_secrets=show_secrets) for standing in found], indent=2))
     elif found:
-        console().print(_table(found, show_secrets=show_secrets))
+        _show(found, show_secrets=show_secrets)
     else:
         typer.echo("no account is connected; .env.example names the variables")
     raise typer.Exit(1 if any(standing.state in AMISS for standing in found) else 0)
@@ -78,21 +75,18 @@ def _told(standing: Standing, *, show_secrets: bool) -> dict[str, Any]:
     return told if show_secrets else told | {"url": masked}
 
 
-def _table(found: Sequence[Standing], *, show_secrets: bool) -> Table:
-    from rich.table import Table
+def _show(found: Sequence[Standing], *, show_secrets: bool) -> None:
+    """One block per address, in lines that no terminal's width breaks: they are there to be copied."""
+    from itertools import groupby
 
     colours = {"on": "green", "off": "red", "missing": "red", "foreign": "red"}
-    table = Table(header_style="bold")
-    for name in ("account", "state", "address", "events", "where"):
-        table.add_column(name, overflow="fold")
-    for standing in found:
-        state = " ".join(filter(None, (standing.place, standing.state)))
-        table.add_row(
-            standing.account,
-            f"{state}: {standing.says}" if standing.says else state,
-            standing.url if show_secrets else standing.masked,
-            ", ".join(standing.events),
-            standing.where,
-            style=colours.get(standing.state, ""),
-        )
-    return table
+    for (account, url), group in groupby(found, lambda standing: (standing.account, standing.url)):
+        places = list(group)
+        for standing in places:
+            said = " ".join(filter(None, (f"{account}:", standing.place, standing.state)))
+            typer.secho(f"{said} ({standing.says})" if standing.says else said, fg=colours.get(standing.state))
+        first = places[0]
+        lines = {"address": url if show_secrets else first.masked, "events": " ".join(first.events), "set": first.where}
+        for name, value in lines.items():
+            if value:
+                typer.echo(f"  {name:8} {value}")
