@@ -21,8 +21,6 @@ EVERYTHING = ("id", "iblockId", "*")
 RECENTLY = 600.0
 """Seconds before its watermark that an incremental read begins."""
 
-ORDER_EVENTS = ("ONSALEORDERSAVED", "ONSALEBEFOREORDERDELETE")
-
 USER = Link("bitrix_user_id", "users", none=("0",), order=False)
 CATALOG = Link("iblock_id", "catalogs")
 
@@ -41,7 +39,7 @@ def codes(name: str, kind: str, doc: str) -> Entity:
     )
 
 
-def part_of_order(name: str, method: str, rows: str, *links: Link, doc: str, hints: tuple[str, ...]) -> Entity:
+def part_of_order(name: str, method: str, rows: str, *links: Link, doc: str, hints: tuple[str, ...] = ()) -> Entity:
     """What has no dates to go by, or none that tell everything: its order's change is its change."""
     return Entity(
         name,
@@ -134,12 +132,11 @@ ENTITIES = (
         ),
         doc="Orders of the shop.",
         url=f"{DOCS}/sale/order/sale-order-list.html",
-        hints=(*ORDER_EVENTS, "ONORDERENTITYSAVED", "ONORDERDELETED"),
+        hints=("ONSALEORDERSAVED", "ONSALEBEFOREORDERDELETE", "ONORDERENTITYSAVED", "ONORDERDELETED"),
     ),
     part_of_order(
         "order_items", "sale.basketitem", "basketItems", Link("product_id", "products", none=("0",), order=False),
         doc="What was ordered; product 0 is not from the catalogue.",
-        hints=ORDER_EVENTS,  # it has none of its own
     ),
     part_of_order(
         "payments", "sale.payment", "payments", doc="Payments of orders.",

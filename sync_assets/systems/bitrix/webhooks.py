@@ -19,11 +19,8 @@ from sync_assets.webhook import Delivery, Endpoint, Event, Registration, digest,
 if TYPE_CHECKING:
     from sync_assets.systems.bitrix.api import BitrixSettings
 
-ENTITIES_OF = {name: tuple(entity for entity in ENTITIES if name in entity.hints) for e in ENTITIES for name in e.hints}
+ENTITY_OF = {name: entity.name for entity in ENTITIES for name in entity.hints}
 KEPT = ("ID", "ACTION", "TYPE")
-
-WHOLE = {"order_items": ("ONSALEORDERSAVED", "ONSALEBEFOREORDERDELETE")}
-"""Told of by their order's events, whose id is not theirs: those of all orders that changed are read."""
 
 
 def endpoints(settings: BitrixSettings) -> tuple[Endpoint, ...]:
@@ -48,19 +45,18 @@ def events(delivery: Delivery) -> Iterator[Event]:
     # A new user is told of by all that is known of him, other records by an inner list.
     kept = {field: said.get(f"data[FIELDS][{field}]", said.get(f"data[{field}]", "")) for field in KEPT}
     key, stamp = number(kept["ID"]), said.get("ts", "")
-    found = ENTITIES_OF.get(name, ()) if key else ()
+    entity = ENTITY_OF.get(name, "")
     payload = {"event": name, **{field: value[:40] for field, value in kept.items() if value}, "ts": stamp[:20]}
-    for entity in [e.name for e in found] or [""]:
-        yield Event(
-            name,
-            entity,
-            key if entity and name not in WHOLE.get(entity, ()) else "",
-            at=moment(int(stamp)) if number(stamp) else None,
-            identity=digest(name.encode(), kept["ID"].encode(), stamp.encode(), entity.encode()),
-            unique=False,
-            payload=msgspec.json.encode(payload),
-            problem="it bears no id" if name in ENTITIES_OF and not key else "",
-        )
+    yield Event(
+        name,
+        entity if key else "",
+        key if entity else "",
+        at=moment(int(stamp)) if number(stamp) else None,
+        identity=digest(name.encode(), kept["ID"].encode(), stamp.encode()),
+        unique=False,
+        payload=msgspec.json.encode(payload),
+        problem="it bears no id" if entity and not key else "",
+    )
 
 
 def _fields(body: bytes) -> dict[str, str]:
@@ -68,7 +64,7 @@ def _fields(body: bytes) -> dict[str, str]:
 
 
 REGISTRATION = Registration(
-    tuple(ENTITIES_OF),
+    tuple(ENTITY_OF),
     "Bitrix24: Developer resources, Other, Outbound webhook; its authentication code is BITRIX_APPLICATION_TOKEN",
     ("application_token",),
 )
