@@ -60,6 +60,12 @@ class SyncSettings(BaseSettings):
     """A sync that would delete more than this share of an entity (and more than 10 rows) deletes nothing."""
     sync_fresh_hours: float = 13.0
     """An entity that was last synced longer ago than this is stale: two schedules of six hours and one to run."""
+    sync_webhook_attempts: int = 12
+    """Tries of a record that fails by itself, before its events are given up for dead."""
+    sync_webhook_days: float = 30.0
+    """How long events that were worked off stay in the inbox; dead ones stay three times as long."""
+    sync_webhook_payload_days: float = 7.0
+    """How long what a webhook sent is kept after its event was worked off."""
     sync_database_wait_seconds: float = 60.0
     """How long a commit waits for a Postgres that went away."""
     sync_public_url: str = ""

@@ -34,7 +34,7 @@ class Event:
 
     name: str  # as the vendor calls it
     entity: str = ""  # "": we know no entity of this event; it is kept and counted
-    key: str = ""  # "": the entity as a whole
+    key: str = ""  # a parent's where the entity has no read by id but is read `of_parents`; "": the entity as a whole
     at: datetime | None = None  # when it happened, by the vendor's clock
     identity: str = ""  # what the vendor knows it by; "": its payload
     unique: bool = True  # False: a second event may look just like this one, since it says neither who nor when it is

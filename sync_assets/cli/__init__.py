@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sync_assets.cli.inbox import inbox
 from sync_assets.cli.receiver import receive
 from sync_assets.cli.webhooks import webhooks
 from sync_assets.errors import FixConfig, MissingSetting, SyncError
@@ -29,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(receive)
+app.add_typer(inbox, name="inbox")
 
 
 @app.command()

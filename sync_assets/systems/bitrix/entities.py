@@ -41,11 +41,13 @@ def codes(name: str, kind: str, doc: str) -> Entity:
 
 def part_of_order(name: str, method: str, rows: str, *links: Link, doc: str, hints: tuple[str, ...] = ()) -> Entity:
     """What has no dates to go by, or none that tell everything: its order's change is its change."""
+    sets = OfChangedOrders(f"{method}.list", at=rows)
     return Entity(
         name,
         read=Keyset(f"{method}.list", at=rows, entity=name),
         one=Lookup(f"{method}.list", rows=rows, get=f"{method}.get", at=rows.removesuffix("s")),
-        changes=changes(OfChangedOrders(f"{method}.list", at=rows)),
+        changes=changes(sets),
+        of_parents=lambda orders: [replace(sets, these=tuple(orders))],
         follows="orders",
         overlap=RECENTLY,
         links=(Link("bitrix_order_id", "orders"), *links),

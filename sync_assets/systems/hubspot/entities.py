@@ -66,6 +66,7 @@ def associated(name: str, to: tuple[str, ...]) -> Entity:
         f"{name[:-1]}_associations",
         key=("to_type", "id"),
         read=Associations(name, to=to),
+        of_parents=lambda ids: [Associations(name, to=to, these=tuple(ids))],
         links=(Link("id", name),),
         doc=f"What each of the {name} is associated with; one row per pair and type is in the view associations.",
         url=f"{DOCS}/crm-associations-v4/guide",
