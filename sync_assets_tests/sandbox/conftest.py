@@ -1,8 +1,6 @@
-"""One small world per test, over real sockets; payloads that the project did not make are optional."""
+"""One small world per test, over real sockets."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -56,15 +54,6 @@ def client(sb: Sandbox) -> Iterator[Client]:
     caller = Client(sb)
     with caller.http:
         yield caller
-
-
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    default = Path(__file__).parents[3] / "shared" / "data"
-    folder = Path(os.environ.get("SYNC_ASSETS_SHARED_DATA", default))
-    if not folder.is_dir():
-        pytest.skip(f"recorded payloads are not at {folder}; set SYNC_ASSETS_SHARED_DATA")
-    return folder
 
 
 @pytest.fixture
