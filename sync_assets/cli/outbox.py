@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sync_assets.load.database import Database
     from sync_assets.send.letters import Which
 
-app = typer.Typer(
+outbox = typer.Typer(
     help="What is to be written back to the sources: what waits, what was given up, and why nothing leaves.\n\n"
     "Needs DATABASE_URL. SYNC_WAY_BACK says whether anything leaves at all.",
     no_args_is_help=True,
@@ -27,14 +27,14 @@ By = Annotated[str, typer.Option(help="Your name; it goes into the records.")]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
-@app.command("list")
+@outbox.command("list")
 def list_(
     account: Annotated[str, typer.Option(help="Only of this account.")] = "",
     key: Annotated[str, typer.Option(help="Only about this record, by its id.")] = "",
     state: Annotated[
         list[str] | None,
-        typer.Option(help="Only in this state: pending, sending, failed, unknown, dead; or what is over: confirmed, noop,"
-                          " conflict, superseded, dropped; or any."),
+        typer.Option(help="Only in this state: pending, sending, failed, unknown, dead; of what is over confirmed, noop,"
+                          " conflict, superseded, dropped; any."),
     ] = None,
     most: Annotated[int, typer.Option(help="How many at most, the newest first.")] = 50,
     as_json: Json = False,
@@ -53,11 +53,13 @@ def list_(
         if way["fuse_reason"]:
             typer.secho(f"{way['account']}: the fuse is blown: {way['fuse_reason']}", fg="red")
         elif way["closed_until"]:
-            typer.secho(f"{way['account']}: left alone until {way['closed_until']}: {way['closed_reason']}", fg="yellow")
+            typer.secho(
+                f"{way['account']}: left alone until {way['closed_until']}: {way['closed_reason']}", fg="yellow"
+            )
     _print("outbox", letters.COLUMNS, rows)
 
 
-@app.command()
+@outbox.command()
 def show(id: Annotated[int, typer.Argument(help="Its id, as list shows it.")]) -> None:
     """Shows everything about one change: what was wanted and believed, what left, what came back, and conflicts."""
     from sync_assets.send import letters
@@ -66,7 +68,7 @@ def show(id: Annotated[int, typer.Argument(help="Its id, as list shows it.")]) -
         typer.echo(letters.as_json(letters.shown(database, id)))
 
 
-@app.command()
+@outbox.command()
 def requeue(by: By, ids: Ids = None, account: All = "") -> None:
     """Sends again what was given up, after its cause was mended. What the source holds is looked at first."""
     from sync_assets.send import letters
@@ -76,7 +78,7 @@ def requeue(by: By, ids: Ids = None, account: All = "") -> None:
     typer.echo(f"{len(done)} are due again")
 
 
-@app.command()
+@outbox.command()
 def drop(by: By, ids: Ids = None, account: All = "") -> None:
     """Lets changes be that have not left, or were given up: their records show again what the source holds."""
     from sync_assets.account import connected_accounts
@@ -89,7 +91,7 @@ def drop(by: By, ids: Ids = None, account: All = "") -> None:
     typer.echo(f"{len(done)} were dropped")
 
 
-@app.command()
+@outbox.command()
 def release(by: By, account: Annotated[str, typer.Option(help="The account whose fuse is blown: bitrix.")]) -> None:
     """Lets out what blew an account's fuse, in your name: more changes than plausible are meant as they are."""
     from functools import partial

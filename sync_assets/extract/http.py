@@ -107,7 +107,7 @@ class Door:
         once: bool = False,
         stop: threading.Event | None = None,
     ) -> Answer:
-        """One answer of JSON, of the kind that the dialect calls good; with a `body`, of JSON too, to a `method`.
+        """One answer of JSON, of the kind that the dialect calls good; a `body`, of JSON too, is sent by `method`.
 
         `once`: what may have arrived is not sent again; only what the source turned away unread is.
 
@@ -125,7 +125,7 @@ class Door:
             try:
                 answer = self._once(path, params, body, method, seen)
                 if by_key and self.api.gone(answer):
-                    raise RecordGone(self.api.gone(self._masked(answer)) or "")
+                    raise RecordGone(self.api.gone(self._masked(answer)) or "", seen=seen)
                 self._check(self.api.check, answer)
                 if answer.status == 204 and self.api.empty is not None:
                     answer = replace(answer, body=self.api.empty)
@@ -136,8 +136,8 @@ class Door:
                 wait = e.seconds if e.seconds is not None and e.seconds > 0 else self._backoff(attempt)
                 self.budget.pause({"part": part, "bucket": bucket, "account": None}[e.reach], wait, why=e.what)
                 if wait > self._max_wait:
-                    raise Throttled(f"{e.what}: {wait:.0f} s", **where) from None
-                error: SyncError = Throttled(f"told to wait {attempt} times in a row", **where)
+                    raise Throttled(f"{e.what}: {wait:.0f} s", seconds=wait, **where) from None
+                error: SyncError = Throttled(f"told to wait {attempt} times in a row", seconds=wait, **where)
             except (SourceUnavailable, WrongShape) as e:
                 error = e.at(**where)
                 if once:

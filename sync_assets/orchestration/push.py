@@ -13,8 +13,7 @@ import dagster as dg
 from sync_assets.account import Account
 from sync_assets.check.way_back import CHECKS, WayBack
 from sync_assets.errors import SyncError
-from sync_assets.load.database import Database
-from sync_assets.load.notices import Notices
+from sync_assets.load.announcements import Announcements
 from sync_assets.orchestration.assets import OWNERS
 from sync_assets.orchestration.checks import as_result
 from sync_assets.orchestration.io_manager import failure
@@ -167,25 +166,25 @@ def tick(account: Account, settings: SyncSettings, *, seconds: float) -> Deliver
     done = Delivered()
     if settings.database_url is None or settings.sync_way_back == "off" or account.system.outbound is None:
         return done
-    names = [operation.name for operation in account.system.outbound.operations]
-    dry = settings.sync_way_back == "dry"
-    url = settings.database_url.get_secret_value()
+    operations = [operation.name for operation in account.system.outbound.operations]
     hasty = settings.model_copy(update={"sync_max_wait_seconds": PATIENCE_SECONDS})
-    notices = Notices(url, "sync_outbox", account.name)
-    database = Database(url, wait=1.0, name=f"sync_assets {account.name} way back")
+    announcements = Announcements(
+        settings.database_url.get_secret_value(),
+        [account.name],
+        channel=outbox.CHANNEL,
+        due=outbox.DUE,
+        more=(operations, settings.sync_way_back == "dry"),
+    )
     try:
         while True:
-            if database.transaction(partial(outbox.due, account=account.name, operations=names, dry=dry)):
+            if announcements.due():
                 with connected(account, hasty) as connection:
-                    some = deliver(connection, seconds=max(1.0, until - time.monotonic()))
-                done.states.update(some.states)
-                done.closed, done.requests = some.closed, done.requests + some.requests
-            heard = notices.wait(min(LOOK_SECONDS, max(0.0, until - time.monotonic())))
+                    done += deliver(connection, seconds=max(1.0, until - time.monotonic()))
+            heard = announcements.wait(min(LOOK_SECONDS, max(0.0, until - time.monotonic())))
             if not heard and time.monotonic() >= until:
                 return done
     finally:
-        database.close()
-        notices.close()
+        announcements.close()
 
 
 def _metadata(settings: SyncSettings, done: Delivered) -> dict[str, int | str]:

@@ -47,6 +47,11 @@ class Delivered:
     closed: str = ""
     requests: int = 0
 
+    def __iadd__(self, more: Delivered) -> Delivered:
+        self.states.update(more.states)
+        self.closed, self.requests = more.closed, self.requests + more.requests
+        return self
+
     def __str__(self) -> str:
         said = ", ".join(f"{count} {state}" for state, count in self.states.items()) or "nothing to do"
         return f"{said}; {self.closed}" if self.closed else said

@@ -32,7 +32,7 @@ select to_jsonb(o), (select coalesce(jsonb_agg(to_jsonb(c) - 'outbox_id' order b
 
 STANDING = """
 select account, failures, case when closed_until > clock_timestamp() then closed_until end, closed_reason,
-       fuse_blown_at, fuse_reason, released_at, released_by
+       fuse_blown_at, fuse_reason
   from sync.delivery order by account
 """
 
@@ -68,6 +68,10 @@ class Which:
     def where(self) -> str:
         return "id = any(%(ids)s)" if self.ids else "account = %(account)s"
 
+    @property
+    def given(self) -> dict[str, Any]:
+        return {"ids": list(self.ids), "account": self.account}
+
 
 def listed(
     database: Database, *, account: str = "", key: str = "", states: Sequence[str] = OPEN_STATES, most: int = 50
@@ -96,7 +100,7 @@ def shown(database: Database, id: int) -> dict[str, Any]:
 
 def standing(database: Database) -> list[dict[str, Any]]:
     """Breaker and fuse of each account that anything was ever delivered for."""
-    names = ("account", "failures", "closed_until", "closed_reason", "fuse_blown_at", "fuse_reason", "released_at", "by")
+    names = ("account", "failures", "closed_until", "closed_reason", "fuse_blown_at", "fuse_reason")
     return [dict(zip(names, row, strict=True)) for row in database.rows(STANDING)]
 
 
@@ -104,7 +108,7 @@ def requeue(database: Database, which: Which, *, by: str) -> list[int]:
     """They are due at once, and have all their tries again. What a read can show is looked at first, as ever."""
 
     def work(cursor: Cursor) -> list[int]:
-        cursor.execute(REQUEUE.format(which=which.where), vars(which) | {"ids": list(which.ids)})
+        cursor.execute(REQUEUE.format(which=which.where), which.given)
         found = cursor.fetchall()
         ids = [id for id, _ in found]
         cursor.execute(ACTIVITY, ("outbox_requeued", by, ids))
@@ -120,7 +124,7 @@ def drop(database: Database, which: Which, accounts: Sequence[Account], *, by: s
     schemas = {account.name: account for account in accounts}
 
     def work(cursor: Cursor) -> list[int]:
-        cursor.execute(DROP.format(which=which.where), vars(which) | {"ids": list(which.ids), "why": f"dropped by {by}"})
+        cursor.execute(DROP.format(which=which.where), which.given | {"why": f"dropped by {by}"})
         found = cursor.fetchall()
         keys: dict[tuple[str, str], list[str]] = {}
         for _, name, _, key, operation in found:

@@ -59,14 +59,17 @@ update sync.outbox o set sent = s.fields::jsonb, sent_at = clock_timestamp(),
 returning o.id
 """
 
+CHANNEL = "sync_outbox"
+
 DUE = """
-select count(*) from sync.outbox
- where account = %(account)s and operation = any(%(operations)s) and (rehearsed_at is null or not %(dry)s)
-   and (state in ('pending', 'failed') and next_try_at <= clock_timestamp()
-        or state = 'sending' and lease_until <= clock_timestamp())
-   and not exists (select from sync.delivery d where d.account = %(account)s
+select distinct o.account from sync.outbox o
+ where o.account = any(%s) and o.operation = any(%s) and (o.rehearsed_at is null or not %s)
+   and (o.state in ('pending', 'failed') and o.next_try_at <= clock_timestamp()
+        or o.state = 'sending' and o.lease_until <= clock_timestamp())
+   and not exists (select from sync.delivery d where d.account = o.account
                       and (d.fuse_blown_at is not null or d.closed_until > clock_timestamp()))
 """
+"""The accounts for which something may leave now; of these operations, and in a dry run only what was not looked at."""
 
 EXPIRE = "delete from sync.outbox where account = %s and done_at < clock_timestamp() - make_interval(days => %s)"
 
@@ -85,12 +88,6 @@ class _Row:
     letter: Letter
     state: str
     due: bool
-
-
-def due(cursor: Cursor, account: str, operations: Sequence[str], *, dry: bool) -> int:
-    """How many letters may leave now."""
-    cursor.execute(DUE, {"account": account, "operations": list(operations), "dry": dry})
-    return int((cursor.fetchone() or (0,))[0])
 
 
 def claim(

@@ -113,7 +113,7 @@ def test_a_change_within_a_tick_is_delivered_within_it(shop: Installation, monke
 
 def test_a_tick_finds_what_no_notice_told_of(shop: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(push, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(push.Notices, "wait", lambda self, seconds: time.sleep(seconds))
+    monkeypatch.setattr(push.Announcements, "wait", lambda self, seconds: time.sleep(seconds))
     order, company = orders(shop)[0], shop.company
     changed = threading.Timer(0.2, lambda: set_here(shop, order, "paid"))
     changed.start()
