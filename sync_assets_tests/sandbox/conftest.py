@@ -10,6 +10,7 @@ from sync_assets.sandbox.server import Sandbox
 from sync_assets_tests.sandbox.bitrix import Shop
 from sync_assets_tests.sandbox.hubspot import Portal
 from sync_assets_tests.sandbox.kommo import Account
+from sync_assets_tests.sandbox.receiver import receiver as receiver
 
 UNLIMITED = {"kaiten": 0.0, "worksection": 0.0, "hubspot": 0.0, "kommo": 0.0, "bitrix": 0.0}
 
