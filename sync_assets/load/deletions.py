@@ -87,6 +87,11 @@ select %(account)s, %(entity)s, g.key, '{{}}', g.evidence, g.state, g.into_key, 
 on conflict (account, entity, key) do update set seen = greatest(tombstones.seen, excluded.seen)
 """
 
+BY_LOOKS = """
+select coalesce(sum(deleted), 0)::bigint from sync.logs
+ where account = %s and entity = %s and holder is not null and started_at > clock_timestamp() - interval '1 hour'
+"""
+
 BEREFT = """
 select count(*) from {table} t where {key} = any(%(keys)s) and not exists (select from {parent} p where {joined})
 """
@@ -199,6 +204,13 @@ def bury(cursor: Cursor, target: Target, departed: Mapping[str, Departed], sync_
             cursor.execute(statement, where | {"keys": aliases.with_predecessors(cursor, target, erased)})
     merged = states.count("merged")
     return len(states) - merged, merged
+
+
+def buried_by_looks(cursor: Cursor, target: Target) -> int:
+    """How many records left their table in the last hour because a look at them alone did not find them."""
+    cursor.execute(BY_LOOKS, (target.account, target.entity.name))
+    row = cursor.fetchone()
+    return row[0] if row else 0
 
 
 def ban(cursor: Cursor, target: Target, departed: Mapping[str, Departed], sync_id: int) -> None:

@@ -50,8 +50,8 @@ def test_w13_two_workers_never_hold_two_events_of_one_record(company: Company) -
             first.commit()
             assert claimed(two, OTHER) == [], "nor is what came since to be had while the first is at work"
             second.commit()
-            claims.done(one, [e for (e,) in company.query("select id from sync.webhook_events where leased_by = %s", [ME])],
-                        ME, 1)  # fmt: skip
+            mine = company.query("select id from sync.webhook_events where leased_by = %s", [ME])
+            claims.done(one, [event for (event,) in mine], ME, 1)
             first.commit()
             assert [r.key for r in claimed(two, OTHER)] == ["1"]
     finally:

@@ -1,4 +1,4 @@
-"""What goes wrong while records are looked at: the record's own fault brings it nearer to its end, nothing else does."""
+"""What goes wrong while records are looked at: a record's own fault brings it nearer to its end, nothing else does."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def attempts(company: Company) -> list[Any]:
         ("A1", {"retry_after": 30}, "asks to wait"),
         ("A3", {"status": 503}, "answers 503"),
         ("A7", {"variant": "html"}, "not JSON"),
-        ("A11", {"status": 403}, "403"),
+        ("A4", {}, "connection failed"),
     ],
 )
 def test_an_outage_however_long_kills_no_event(grown: Company, fault: str, options: dict[str, Any], says: str) -> None:
