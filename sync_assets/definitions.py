@@ -18,6 +18,7 @@ from sync_assets.orchestration.queued_jobs import queued_jobs
 from sync_assets.orchestration.report import report
 from sync_assets.orchestration.resources import Sync
 from sync_assets.orchestration.sensors import webhook_sensors
+from sync_assets.orchestration.webhook_checks import webhook_checks
 from sync_assets.settings import environment, sync_settings
 from sync_assets.systems import SYSTEMS
 
@@ -39,6 +40,7 @@ def build_definitions(env: Mapping[str, str] | None = None) -> dg.Definitions:
         asset_checks=[
             *(check for account in accounts for check in entity_checks(account)),
             *(check for account in accounts for check in derived_checks(account)),
+            *webhook_checks(accounts, settings),
             *(check for account in accounts for check in inbox_checks(account)),
         ],
         jobs=[*sync_jobs(accounts), *queued] if accounts else [],

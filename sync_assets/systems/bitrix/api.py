@@ -31,6 +31,10 @@ class BitrixSettings(AccountSettings):
     former: ClassVar[Mapping[str, str]] = {"BITRIX_WEBHOOK": "webhook_url", "BITRIX24_WEBHOOK_URL": "webhook_url"}
 
     webhook_url: SecretStr
+    application_token: SecretStr = SecretStr("")
+    """What each event of an outbound webhook or of an application bears; without it there is no address for them."""
+    member_id: str = ""
+    """The portal whose events are taken; without it the token decides alone."""
 
     @field_validator("webhook_url")
     @classmethod
@@ -42,9 +46,8 @@ class BitrixSettings(AccountSettings):
         return SecretStr(url)
 
     def secrets(self) -> tuple[str, ...]:
-        """The whole address, and the part of it that is the secret."""
-        url = self.webhook_url.get_secret_value()
-        return url, url.rpartition("/")[2]
+        """Of the address both the whole and the part that is the secret."""
+        return *super().secrets(), self.webhook_url.get_secret_value().rpartition("/")[2]
 
 
 class Refusal(msgspec.Struct):
@@ -60,6 +63,9 @@ class Refusal(msgspec.Struct):
 class _Time(msgspec.Struct):
     operating_reset_at: float | None = None
 
+
+NOTHING_REFUSED = re.compile(rb'"result_error":(?:\[\]|\{\})')
+"""No text of a record reads like this: a quote inside one is escaped."""
 
 Refusals = dict[str, Refusal] | list[Refusal]
 Nexts = dict[str, int] | list[int]
@@ -96,7 +102,7 @@ class BitrixApi(Api):
     def check(self, answer: Answer) -> None:
         if b'"error"' in answer.body[:2000] and (refusal := _refusal(answer)) and refusal.code:
             raise refused(refusal, answer)
-        if answer.status == 200 and answer.path.startswith("batch/"):
+        if answer.status == 200 and answer.path.startswith("batch/") and not NOTHING_REFUSED.search(answer.body):
             failed = _failed(answer)
             if failed and isinstance(why := refused(failed, answer), Pause | BadCredentials):
                 raise why
