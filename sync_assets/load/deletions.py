@@ -88,8 +88,10 @@ on conflict (account, entity, key) do update set seen = greatest(tombstones.seen
 """
 
 BY_LOOKS = """
-select coalesce(sum(deleted), 0)::bigint from sync.logs
- where account = %s and entity = %s and holder is not null and started_at > clock_timestamp() - interval '1 hour'
+select (select coalesce(sum(deleted), 0)::bigint from sync.logs
+         where account = %(account)s and entity = %(entity)s and holder is not null
+           and started_at > clock_timestamp() - interval '1 hour')
+     + (select count(*) from {table} t join unnest(%(keys)s::text[]) k(key) on {same_key})
 """
 
 BEREFT = """
@@ -206,9 +208,10 @@ def bury(cursor: Cursor, target: Target, departed: Mapping[str, Departed], sync_
     return len(states) - merged, merged
 
 
-def buried_by_looks(cursor: Cursor, target: Target) -> int:
-    """How many records left their table in the last hour because a look at them alone did not find them."""
-    cursor.execute(BY_LOOKS, (target.account, target.entity.name))
+def buried_by_looks(cursor: Cursor, target: Target, keys: Sequence[str]) -> int:
+    """How many records will have left their table within an hour, by looks at single ones, when these have too."""
+    statement = sql.SQL(BY_LOOKS).format(table=target.table, same_key=target.same_key("t", target.parts("k.key")))
+    cursor.execute(statement, {"account": target.account, "entity": target.entity.name, "keys": list(keys)})
     row = cursor.fetchone()
     return row[0] if row else 0
 

@@ -128,11 +128,11 @@ class Departures:
 
     def _check_hour(self, departed: Mapping[str, Departed]) -> None:
         """Looks at single records bury few at a time: what they bury in an hour must be plausible together."""
-        gone = sum(d.state != "merged" for d in departed.values())
+        gone = [key for key, d in departed.items() if d.state != "merged"]
         if gone and not self._sync.ledger.leased:
-            gone += self._database.transaction(partial(deletions.buried_by_looks, target=self._target))
-            if gone > deletions.FUSE_FLOOR:
-                self._check_fuse(gone)
+            count = self._database.transaction(partial(deletions.buried_by_looks, target=self._target, keys=gone))
+            if count > deletions.FUSE_FLOOR:
+                self._check_fuse(count)
 
     def _fuse(self) -> deletions.Fuse:
         return deletions.Fuse(self._sync.connection.settings.sync_fuse_percent, self._sync.request.allow_deletions)

@@ -93,9 +93,8 @@ def test_w8_one_record_that_the_source_cannot_show_costs_itself_alone(grown: Com
     for _ in range(3):
         hurry(grown)
         worked_off(grown, sync_webhook_attempts=3)
-    [(state, tries, reason)] = grown.query(
-        "select state, attempts, reason from sync.webhook_events where key = %s", [bad]
-    )
+    query = "select state, attempts, reason from sync.webhook_events where key = %s"
+    [(state, tries, reason)] = grown.query(query, [str(bad)])
     assert (state, tries) == ("dead", 3) and reason.startswith("given up after 3 attempts: the source answers 500")
     grown.sandbox.faults.clear()
     hint(grown, "kaiten", "cards", bad)
