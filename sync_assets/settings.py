@@ -32,6 +32,10 @@ FORMER_NAMES = dict.fromkeys(
 """Variables of older set-ups: Supabase's REST address and keys give way to its Postgres connection string."""
 
 
+SECRET_LENGTH = 24
+"""Characters of a secret that alone proves who calls; 24 of base64 are 144 bits."""
+
+
 class SyncSettings(BaseSettings):
     """What holds for every account."""
 
@@ -56,6 +60,12 @@ class SyncSettings(BaseSettings):
     """A sync that would delete more than this share of an entity (and more than 10 rows) deletes nothing."""
     sync_fresh_hours: float = 13.0
     """An entity that was last synced longer ago than this is stale: two schedules of six hours and one to run."""
+    sync_webhook_attempts: int = 12
+    """Tries of a record that fails by itself, before its events are given up for dead."""
+    sync_webhook_days: float = 30.0
+    """How long events that were worked off stay in the inbox; dead ones stay three times as long."""
+    sync_webhook_payload_days: float = 7.0
+    """How long what a webhook sent is kept after its event was worked off."""
     sync_database_wait_seconds: float = 60.0
     """How long a commit waits for a Postgres that went away."""
     sync_public_url: str = ""
@@ -153,6 +163,26 @@ def safe_url(value: str, *, setting: str) -> str:
             next_step=f"set {setting} to the public address of the account",
         )
     return value.rstrip("/")
+
+
+def unguessable(value: str, *, setting: str) -> str:
+    """A secret of our own making; "" where none is set.
+
+    Raises UnsafeSetting for one that is short, dull or needs encoding in an address.
+    """
+    if not value:
+        return value
+    if len(value) < SECRET_LENGTH or len(set(value)) < SECRET_LENGTH // 3:
+        raise UnsafeSetting(
+            f"{setting} can be guessed: it needs {SECRET_LENGTH} characters or more, at random",
+            next_step="make one: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'",
+        )
+    if not re.fullmatch(r"[A-Za-z0-9_.~-]+", value):
+        raise UnsafeSetting(
+            f"{setting} has characters that an address cannot bear as they are",
+            next_step="use letters, digits, - and _ only",
+        )
+    return value
 
 
 def typed(cls: type[T], prefix: str, env: Mapping[str, str]) -> T:

@@ -6,7 +6,8 @@ A run uses at most these two: one writes, one meters the API's limits and renews
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 TURN = 0.001
 """Seconds that a thread computes while another one has an answer to take up. Python's own are five times as many, and
 where each request follows from the answer before it, each would wait for them."""
+
+KEYS_AT_ONCE = 10_000
 
 
 def buckets(account: Account) -> list[Bucket]:
@@ -76,6 +79,8 @@ class Connected:
             tokens=self.tokens,
         )
         self._targets: dict[str, Target] = {}
+        self.names: dict[str, tuple[float, tuple[str, ...]]] = {}  # of `named.names_of`: when they were told, and which
+        self._rows: dict[str, int] = {}
         self._preflight: SyncError | Literal["passed"] | None = None
         self.rights: str | None = None
 
@@ -104,6 +109,15 @@ class Connected:
             self._targets[name] = self.database.transaction(lambda cursor: target(cursor, self.account, entity))
         return self._targets[name]
 
+    def rows_of(self, target: Target, did: Mapping[str, Any]) -> int:
+        """How many rows a table has after what a sync of single records did: counted once, then reckoned."""
+        name = target.entity.name
+        if name in self._rows:
+            self._rows[name] += did["created"] - did["deleted"] - did["merged"]
+        else:
+            (self._rows[name],) = self.database.query(sql.SQL("select count(*) from {}").format(target.table))
+        return self._rows[name]
+
     def stored_keys(self, name: str, where: str) -> Sequence[Any]:
         """The keys of an entity's rows, sorted: numbers as numbers, text in byte order."""
         t = self.target(name)
@@ -113,9 +127,13 @@ class Connected:
             key=key, table=t.table, where=sql.SQL(where), collate=collate
         )
 
-        def work(cursor: Cursor) -> list[Any]:
-            cursor.execute(query)
-            return [k for (k,) in cursor.fetchall()]
+        def work(cursor: Cursor) -> Sequence[Any]:
+            # Read in portions, numbers into eight bytes each: the keys of a long table would fill the memory.
+            with cursor.connection.cursor("keys") as portions:
+                portions.itersize = KEYS_AT_ONCE
+                portions.execute(query)
+                keys = (key for (key,) in portions)
+                return array("q", keys) if t.numeric_keys[0] else list(keys)
 
         return self.database.transaction(work)
 

@@ -19,8 +19,14 @@ class Request:
     kind: Kind = "incremental"
     since: datetime | None = None
     ids: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()  # all that belongs to these, by an entity's `of_parents`
     allow_deletions: int | None = None
     run_id: str | None = None
+
+    @property
+    def of_some(self) -> bool:
+        """Whether it is about records that are named, or named by their parents."""
+        return bool(self.ids or self.parents)
 
 
 @dataclass
@@ -34,6 +40,11 @@ class Outcome:
     rows: int = 0
     gone: dict[str, str] = field(default_factory=dict)
     unreachable: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def wrote(self) -> int:
+        """Records that came, changed or went."""
+        return sum(int(self.totals.get(name, 0)) for name in ("created", "updated", "deleted", "merged"))
 
     def remark(self, text: str) -> None:
         """Adds to the note, once."""

@@ -31,6 +31,10 @@ class BitrixSettings(AccountSettings):
     former: ClassVar[Mapping[str, str]] = {"BITRIX_WEBHOOK": "webhook_url", "BITRIX24_WEBHOOK_URL": "webhook_url"}
 
     webhook_url: SecretStr
+    application_token: SecretStr = SecretStr("")
+    """What each event of an outbound webhook or of an application bears; without it there is no address for them."""
+    member_id: str = ""
+    """The portal whose events are taken; without it the token decides alone."""
 
     @field_validator("webhook_url")
     @classmethod
@@ -42,9 +46,8 @@ class BitrixSettings(AccountSettings):
         return SecretStr(url)
 
     def secrets(self) -> tuple[str, ...]:
-        """The whole address, and the part of it that is the secret."""
-        url = self.webhook_url.get_secret_value()
-        return url, url.rpartition("/")[2]
+        """Of the address both the whole and the part that is the secret."""
+        return *super().secrets(), self.webhook_url.get_secret_value().rpartition("/")[2]
 
 
 class Refusal(msgspec.Struct):
