@@ -70,8 +70,12 @@ class Receiver:
         self._began = time.monotonic()
         url = settings.database_url.get_secret_value()
         database = Database(url, wait=RECONNECT_SECONDS, name="sync_assets receive")
-        _look(database)
         self._spool = Spool(settings.sync_spool_folder, int(settings.sync_spool_megabytes * 1e6))
+        try:
+            _look(database)
+        except NotMigrated:
+            self._spool.close()
+            raise
         self._inbox = Inbox(database, self._spool, patience=settings.sync_receiver_commit_seconds)
         self._door = Door(routes, self._inbox, self._counts, address=address, clock=clock)
         self._app = application(self._door, self.health)
