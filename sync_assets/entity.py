@@ -157,7 +157,7 @@ class Entity:
     codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # columns whose known values are few
     doc: str = ""
     url: str = ""
-    hints: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()  # what webhooks tell of it, by the vendor's names
 
     @property
     def keys(self) -> tuple[str, ...]:
