@@ -76,13 +76,13 @@ select key from due
  where pg_try_advisory_xact_lock(hashtextextended(%(account)s || '/' || %(entity)s || '/' || key, 7)) limit %(limit)s
 """
 TAKE = """
-update sync.webhook_events e
+update sync.webhook_events
    set state = 'taken', attempts = attempts + 1, leased_by = %(me)s,
        lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
  where account = %(account)s and entity = %(entity)s and key = any(%(keys)s) and state in ('new', 'waiting')
    and next_try_at <= clock_timestamp()
-   and not exists (select from sync.webhook_events o
-                    where (o.account, o.entity, o.key) = (e.account, e.entity, e.key) and o.state = 'taken')
+   and key <> all(array(select key from sync.webhook_events
+                         where account = %(account)s and entity = %(entity)s and state = 'taken'))
 returning key, id, attempts
 """
 
