@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit
+from zoneinfo import available_timezones
 
 import msgspec
 from pydantic import SecretStr, field_validator
@@ -31,6 +32,19 @@ class BitrixSettings(AccountSettings):
     former: ClassVar[Mapping[str, str]] = {"BITRIX_WEBHOOK": "webhook_url", "BITRIX24_WEBHOOK_URL": "webhook_url"}
 
     webhook_url: SecretStr
+    shop_secret: SecretStr = SecretStr("")
+    """What the shop signs its webhooks with (integrations/bitrix)."""
+    shop_token: SecretStr = SecretStr("")
+    """The token in the body of a handler that signs nothing."""
+    shop_timezone: str = ""
+    """The zone of dates that tell none; without it such dates count as not told."""
+
+    @field_validator("shop_timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        if value and value not in available_timezones():
+            raise ValueError("it is no time zone, such as Asia/Almaty")
+        return value
 
     @field_validator("webhook_url")
     @classmethod
@@ -42,9 +56,10 @@ class BitrixSettings(AccountSettings):
         return SecretStr(url)
 
     def secrets(self) -> tuple[str, ...]:
-        """The whole address, and the part of it that is the secret."""
+        """The whole address, and the part of it that is the secret; then those of the shop."""
         url = self.webhook_url.get_secret_value()
-        return url, url.rpartition("/")[2]
+        shop = (secret.get_secret_value() for secret in (self.shop_secret, self.shop_token))
+        return url, url.rpartition("/")[2], *filter(None, shop)
 
 
 class Refusal(msgspec.Struct):
