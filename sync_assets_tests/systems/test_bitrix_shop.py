@@ -223,7 +223,9 @@ def test_w7_of_a_body_that_is_no_json_the_sound_events_go_on(bad: bytes) -> None
     assert [(e.key, bool(e.problem)) for e in found] == [("1", False), ("", True), ("2", False)]
 
 
-@pytest.mark.parametrize("body", [b"", b"null", b"[]", b"7", b'"x"', b"{", b"\xff\xfe", b"event=order.update&data[ID]=7"])
+@pytest.mark.parametrize(
+    "body", [b"", b"null", b"[]", b"7", b'"x"', b"{", b"\xff\xfe", b"event=order.update&data[ID]=7"]
+)
 def test_w7_a_body_that_is_none_is_one_event_with_its_problem(body: bytes) -> None:
     (event,) = events(body)
     assert event.problem and not event.entity and not event.record
@@ -240,13 +242,13 @@ def test_w7_latin_1_duplicate_keys_and_ten_thousand_keys() -> None:
     assert json.loads(event.record)["ID"] == "7"
 
 
+NAMES = st.text(max_size=5) | st.sampled_from(
+    ["event", "data", "events", "ID", "user", "NAME", "DATE_UPDATE", "TIMESTAMP_X", "PROPERTIES", "PRICES", "QUANTITY"]
+)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text() | st.sampled_from(["7", "Y", "25.08.2025"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
     max_leaves=12,
-)
-NAMES = st.text(max_size=5) | st.sampled_from(
-    ["event", "data", "events", "ID", "user", "NAME", "DATE_UPDATE", "TIMESTAMP_X", "PROPERTIES", "PRICES", "QUANTITY"]
 )
 BODIES = st.fixed_dictionaries(
     {"event": st.sampled_from(["order.update", "product.update", "user.update", "product.delete"]) | VALUES},

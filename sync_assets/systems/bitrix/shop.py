@@ -58,10 +58,10 @@ def _authentic(secret: bytes, token: bytes, delivery: Delivery) -> bool:
 
 def _signed(secret: bytes, signature: str, delivery: Delivery) -> bool:
     at = delivery.headers.get("x-sync-timestamp", "")
-    right = "sha256=" + hmac.new(secret, at.encode() + b"." + delivery.body, hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(signature.encode(), right.encode()):
-        return False
     if not re.fullmatch(r"[0-9]{1,12}", at):
+        return False
+    right = b"sha256=" + hmac.new(secret, at.encode() + b"." + delivery.body, "sha256").hexdigest().encode()
+    if not hmac.compare_digest(signature.encode("utf-8", "replace"), right):
         return False
     return abs(delivery.received.timestamp() - int(at)) <= TOLERANCE
 
