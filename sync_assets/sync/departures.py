@@ -21,6 +21,7 @@ from sync_assets.extract.pages import Page
 from sync_assets.load import aliases, deletions
 from sync_assets.load.deletions import Departed
 from sync_assets.load.upsert import Counts
+from sync_assets.sync import pushed
 
 if TYPE_CHECKING:
     from sync_assets.sync.entity_sync import EntitySync
@@ -31,14 +32,14 @@ class Departures:
 
     def __init__(self, sync: EntitySync, load: Callable[[list[Page]], None]) -> None:
         self._sync = sync
-        self.load = load
+        self._load = load
         self._entity = sync.entity
         self._target = sync.target
         self._database = sync.connection.database
 
     def find(self, *, complete: bool) -> None:
         """Buries what left the source. Raises FuseBlown where that would be implausibly much."""
-        self.bury(self._superseded())
+        self._bury(self._superseded())
         told = self._told()
         if complete and self._same_rights():
             self._unseen()
@@ -47,7 +48,7 @@ class Departures:
         if told:
             self._check_fuse(len(told))
             looked = self._look(list(told))
-            self.bury({key: replace(d, at=told[key]) for key, d in looked.items()})
+            self._bury({key: replace(d, at=told[key]) for key, d in looked.items()})
 
     def by_key(self, keys: Sequence[str]) -> None:
         """Asks for records by key: loads those that are there, buries those that are not."""
@@ -57,7 +58,18 @@ class Departures:
         outcome.unreachable = dict.fromkeys(strange, f"it cannot be a key of {self._entity.name}")
         departed = self._look([spelling for spelling in spelled.values() if spelling is not None])
         outcome.gone = {key: d.evidence for key, d in departed.items()}
-        self.bury(departed | self._superseded())
+        self._bury(departed | self._superseded())
+
+    def take_pushed(self) -> None:
+        """Of the records that came with the request, those that the source has just denied or does not show.
+
+        Raises FixConfig for an entity that takes no records.
+        """
+        sync = self._sync
+        page, deleted = pushed.hidden(sync.request.pushed, sync.outcome, sync.connection, self._target)
+        if page:
+            self._load([page])
+        self._bury(deleted, by_sender=True)
 
     def from_sets(self, cursor: Cursor, pages: Sequence[Page], created: int) -> int:
         """Buries what is missing from sets that these pages show whole. Raises FuseBlown where that is too much.
@@ -122,7 +134,7 @@ class Departures:
             partial(deletions.missing, target=self._target, sweep=state.sweep, seen=state.sweep_seen)
         )
         known = self._database.transaction(partial(aliases.known, target=self._target, keys=unseen.keys))
-        self.bury({key: _merged(into, "known to be merged") for key, into in known.items()})
+        self._bury({key: _merged(into, "known to be merged") for key, into in known.items()})
         keys = [key for key in unseen.keys if key not in known]
         self._fuse().check(missing=len(keys) - self._bereft(keys), rows=unseen.living, seen=unseen.seen)
         if sync.request.allow_deletions is not None:
@@ -132,13 +144,13 @@ class Departures:
         if not keys:
             return
         if self._entity.one:
-            self.bury(self._look(keys))
+            self._bury(self._look(keys))
         elif unseen.keyless:
             sync.outcome.remark(f"{unseen.keyless} records came without a key: nothing was deleted")
         else:
             inside = [r.parent for r in self._entity.reads if isinstance(r, Inside)]
             how = f"no longer in the stored {inside[0]}" if inside else "absent from a complete listing"
-            self.bury(dict.fromkeys(keys, Departed(how)))
+            self._bury(dict.fromkeys(keys, Departed(how)))
 
     def _bereft(self, keys: Sequence[str]) -> int:
         """Rows that are parts of a record which has left: no wonder that nobody sees them any more."""
@@ -164,7 +176,7 @@ class Departures:
         left = self._database.transaction(partial(deletions.out_of_the_bin, target=self._target, binned=listed))
         found = {key: replace(d, at=told.pop(key, None)) for key, d in self._look([*living, *left]).items()}
         in_bin = {key for key in living if key in found and found[key].state != "merged"}
-        self.bury(found | {key: replace(found[key], state="binned") for key in in_bin})
+        self._bury(found | {key: replace(found[key], state="binned") for key in in_bin})
 
     def _look(self, keys: Sequence[str]) -> dict[str, Departed]:
         """Asks for records by key and loads those that answer. Answers how the others left."""
@@ -184,7 +196,7 @@ class Departures:
                 if key not in found.keys and len(found.keys) == 1 and found.keys[0] is not None:
                     departed[key] = _merged(found.keys[0], "asked for by id")
                 if sum(len(page.records) for page in held.values()) >= sync.connection.settings.sync_batch_size:
-                    self.load(list(held.values()))
+                    self._load(list(held.values()))
                     held = {}
             elif isinstance(found, RecordGone):
                 gone = Departed(found.what, "erased" if entity.erasable else "gone")
@@ -194,11 +206,10 @@ class Departures:
             else:
                 raise found
         if held:
-            self.load(list(held.values()))
+            self._load(list(held.values()))
         return departed
 
-    def bury(self, departed: dict[str, Departed], *, by_sender: bool = False) -> None:
-        """`by_sender`: on the word of whoever pushed these records to us; without it such rows stay."""
+    def _bury(self, departed: dict[str, Departed], *, by_sender: bool = False) -> None:
         ledger = self._sync.ledger
 
         def work(cursor: Cursor) -> None:

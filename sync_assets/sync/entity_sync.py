@@ -29,7 +29,6 @@ from sync_assets.sync.departures import Departures
 from sync_assets.sync.named import names_to_ask_for
 from sync_assets.sync.pipeline import commit_behind, in_time
 from sync_assets.sync.plan import decide, surely_read
-from sync_assets.sync.pushed import take_pushed
 from sync_assets.sync.request import Outcome, Progress, Request
 
 
@@ -69,7 +68,7 @@ class EntitySync:
         if self.request.ids:
             self.ledger.no_sweep()
             self._departures.by_key(self.request.ids)
-            take_pushed(self, self._departures)
+            self._departures.take_pushed()
         else:
             if self.entity.follows:
                 self._followed = self.ledger.watermark_of(self.entity.follows)
