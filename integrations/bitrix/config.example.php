@@ -15,7 +15,8 @@ return [
     'iblocks' => [2, 27],
     // Where the queue, the export's place and the installer's backups are kept; never inside the web root.
     'folder' => __DIR__ . '/var',
-    // Seconds to connect and to wait for an answer, and all tries of one post together.
+    // Seconds to wait for an answer, for all tries of one post together, and between the first two of them.
     'timeout' => 5,
     'deadline' => 15,
+    'pause' => 1,
 ];

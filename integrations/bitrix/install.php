@@ -1,5 +1,5 @@
 <?php
-// php install.php [--dry-run] [--rollback]: puts one line into the shop's init.php, after keeping a copy; or takes it out.
+// php install.php [--dry-run] [--rollback]: one block into the shop's init.php, or out of it again.
 
 if (PHP_SAPI !== 'cli') {
     die();

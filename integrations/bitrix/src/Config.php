@@ -19,6 +19,8 @@ final class Config
     public $timeout;
     /** @var float */
     public $deadline;
+    /** @var float */
+    public $pause;
 
     /** @param array<string, mixed> $given */
     public function __construct(array $given)
@@ -30,6 +32,7 @@ final class Config
         $this->folder = rtrim((string) ($given['folder'] ?? ''), '/');
         $this->timeout = (float) ($given['timeout'] ?? 5);
         $this->deadline = (float) ($given['deadline'] ?? 15);
+        $this->pause = (float) ($given['pause'] ?? 1);
         $host = (string) parse_url($this->url, PHP_URL_HOST);
         $near = in_array($host, ['127.0.0.1', 'localhost'], true);
         if (strpos($this->url, 'https://') !== 0 && !($near && strpos($this->url, 'http://') === 0)) {

@@ -28,7 +28,7 @@ final class Installer
         $root = realpath($config->root) . '/';
         foreach (['this package' => dirname(__DIR__), "'folder'" => $config->folder] as $what => $place) {
             if (strpos(realpath($place) . '/', $root) === 0) {
-                throw new \RuntimeException("$what lies inside the web root: move it out, for anybody could ask for it");
+                throw new \RuntimeException("$what lies inside the web root: move it out of there");
             }
         }
     }
@@ -71,7 +71,8 @@ final class Installer
             $said = "$file is what it was, from $known[copy]";
             $before = (string) file_get_contents((string) $known['copy']);
         } else {
-            $pattern = '/(<\?php )?' . preg_quote(self::BEGIN, '/') . '.*?' . preg_quote(self::END, '/') . '[^\n]*\n?/s';
+            [$begin, $end] = [preg_quote(self::BEGIN, '/'), preg_quote(self::END, '/')];
+            $pattern = "/(<\\?php )?$begin.*?{$end}[^\n]*\n?/s";
             $before = (string) preg_replace($pattern, '', $now);
             if ($before === $now) {
                 return ["$file does not load it"];

@@ -76,8 +76,9 @@ final class Queue
         $found = [];
         foreach (@file($file ?? $this->config->file('queue.jsonl')) ?: [] as $line) {
             $entry = json_decode($line, true);
-            if (is_array($entry) && in_array($entry['kind'] ?? '', Records::KINDS, true) && (int) ($entry['id'] ?? 0) > 0) {
-                $found[$entry['kind'] . ' ' . (int) $entry['id']] = (string) ($entry['event'] ?? 'update');
+            [$kind, $id] = is_array($entry) ? [$entry['kind'] ?? '', (int) ($entry['id'] ?? 0)] : ['', 0];
+            if (in_array($kind, Records::KINDS, true) && $id > 0) {
+                $found["$kind $id"] = (string) ($entry['event'] ?? 'update');
             }
         }
         return $found;

@@ -105,15 +105,17 @@ final class Records
         }
         if ($this->sells) {
             $ids = array_keys($found);
-            foreach ($this->select([ProductTable::class, 'getList'], self::GOODS, ['@ID' => $ids], 0) as $id => $goods) {
-                $found[$id] += $goods;
+            $goods = $this->select([ProductTable::class, 'getList'], self::GOODS, ['@ID' => $ids], 0);
+            foreach ($goods as $id => $row) {
+                $found[$id] += $row;
             }
             foreach ($this->select([PriceTable::class, 'getList'], self::PRICE, ['@PRODUCT_ID' => $ids], 0) as $price) {
                 $found[(int) $price['PRODUCT_ID']]['PRICES'][] = $price;
             }
         }
         foreach ($found as $id => $element) {
-            $properties = \CIBlockElement::GetProperty((int) $element['IBLOCK_ID'], $id, 'sort', 'asc', ['EMPTY' => 'N']);
+            $iblock = (int) $element['IBLOCK_ID'];
+            $properties = \CIBlockElement::GetProperty($iblock, $id, 'sort', 'asc', ['EMPTY' => 'N']);
             while ($row = $properties->Fetch()) {
                 $found[$id]['PROPERTIES'] = self::withProperty($found[$id]['PROPERTIES'] ?? [], $row);
             }

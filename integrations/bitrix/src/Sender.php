@@ -5,7 +5,7 @@ namespace SyncAssets\Shop;
 /** Signs and posts events; tries again where that may help, for no longer than the deadline. */
 final class Sender
 {
-    private const PAUSES = [1, 2, 4];
+    private const TRIES = 4;
     private const LONGEST_ANSWER = 65536;
     private const TOO_LARGE = 413;
 
@@ -41,22 +41,22 @@ final class Sender
      */
     private function attempt(array $events): int
     {
-        $flags = JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES | JSON_INVALID_UTF8_SUBSTITUTE | JSON_PRESERVE_ZERO_FRACTION;
+        $flags = JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES | JSON_INVALID_UTF8_SUBSTITUTE;
         $body = json_encode(count($events) === 1 ? $events[0] : ['events' => $events], $flags);
         if ($body === false) {
             $this->problem = 'a record cannot be written as JSON: ' . json_last_error_msg();
             return 0;
         }
         $until = microtime(true) + $this->config->deadline;
-        foreach (array_merge(self::PAUSES, [null]) as $pause) {
+        for ($try = 1; ; $try++) {
             $status = $this->post($body, $until);
             $hopeless = $status >= 400 && $status < 500 && $status !== 408 && $status !== 429;
-            if ($status === 200 || $hopeless || $pause === null || microtime(true) + $pause >= $until) {
-                break;
+            $pause = $this->config->pause * 2 ** ($try - 1);
+            if ($status === 200 || $hopeless || $try === self::TRIES || microtime(true) + $pause >= $until) {
+                return $status;
             }
-            sleep($pause);
+            usleep((int) ($pause * 1e6));
         }
-        return $status;
     }
 
     /** 200 where the receiver took it, else its status, 0 where it did not answer. */
