@@ -6,6 +6,7 @@ A run uses at most these two: one writes, one meters the API's limits and renews
 from __future__ import annotations
 
 import sys
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 TURN = 0.001
 """Seconds that a thread computes while another one has an answer to take up. Python's own are five times as many, and
 where each request follows from the answer before it, each would wait for them."""
+
+KEYS_AT_ONCE = 10_000
 
 
 def buckets(account: Account) -> list[Bucket]:
@@ -113,9 +116,13 @@ class Connected:
             key=key, table=t.table, where=sql.SQL(where), collate=collate
         )
 
-        def work(cursor: Cursor) -> list[Any]:
-            cursor.execute(query)
-            return [k for (k,) in cursor.fetchall()]
+        def work(cursor: Cursor) -> Sequence[Any]:
+            # Read in portions, numbers into eight bytes each: the keys of a long table would fill the memory.
+            with cursor.connection.cursor("keys") as portions:
+                portions.itersize = KEYS_AT_ONCE
+                portions.execute(query)
+                keys = (key for (key,) in portions)
+                return array("q", keys) if t.numeric_keys[0] else list(keys)
 
         return self.database.transaction(work)
 

@@ -11,12 +11,11 @@ from datetime import datetime
 from typing import Any
 
 import httpx
-import psycopg2
-from psycopg2.extras import execute_values
+
+from sync_assets_tests.bench.plain import store
 
 VARIABLES = {"WEBHOOK_URL": "url"}
 PAGE = COMMANDS = 50
-ROWS = 500
 
 TABLES = """
 create schema plain;
@@ -88,24 +87,10 @@ def sync(url: str, database_url: str) -> dict[str, int]:
 
 
 def sync_list(kind: str, url: str, database_url: str) -> int:
-    connection = psycopg2.connect(database_url)
-    fetched = 0
-    try:
-        with connection.cursor() as cursor, httpx.Client(base_url=url, timeout=60) as client:
-            rows: list[tuple[Any, ...]] = []
-            for page in pages(client, *LISTS[kind]):
-                rows += [row(kind, record) for record in page]
-                fetched += len(page)
-                if len(rows) >= ROWS:
-                    upsert(cursor, kind, rows)
-                    connection.commit()
-                    rows = []
-            if rows:
-                upsert(cursor, kind, rows)
-                connection.commit()
-    finally:
-        connection.close()
-    return fetched
+    columns = ("id", *(column for column, _, _ in COLUMNS[kind]), "raw_json")
+    with httpx.Client(base_url=url, timeout=60) as client:
+        rows = ([row(kind, record) for record in page] for page in pages(client, *LISTS[kind]))
+        return store(database_url, kind, columns, rows)
 
 
 def pages(client: httpx.Client, method: str, part: str) -> Iterator[list[dict[str, Any]]]:
@@ -129,13 +114,3 @@ def ask(client: httpx.Client, method: str, body: dict[str, Any]) -> dict[str, An
 def row(kind: str, record: dict[str, Any]) -> tuple[Any, ...]:
     typed = [cast(record.get(name)) for _, name, cast in COLUMNS[kind]]
     return (record["id"], *typed, json.dumps(record, ensure_ascii=False))
-
-
-def upsert(cursor: Any, kind: str, rows: list[tuple[Any, ...]]) -> None:
-    columns = ["id", *(column for column, _, _ in COLUMNS[kind]), "raw_json"]
-    update = ", ".join(f"{c} = excluded.{c}" for c in columns[1:])
-    statement = (
-        f"insert into plain.{kind} ({', '.join(columns)}) values %s"
-        f" on conflict (id) do update set {update}, synced_at = now()"
-    )
-    execute_values(cursor, statement, rows, page_size=ROWS)

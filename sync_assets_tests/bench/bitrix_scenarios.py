@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sync_assets_tests.bench.bitrix_baseline import COMMANDS, PAGE, VARIABLES
 from sync_assets_tests.bench.lab import Lab, median
-from sync_assets_tests.bench.scenarios import OURS, Goal, Scenario, Tell, duel
+from sync_assets_tests.bench.scenarios import Scenario, Tell, duel
 from sync_assets_tests.bench.source import Source, sandbox
 
 LISTS = ("orders", "order_items")
@@ -50,13 +50,8 @@ def paced(lab: Lab, plan: Plan, tell: Tell) -> Scenario:
             runs.append(lab.run(source, database, "full", ",".join(LISTS)))
             tell(label, runs[-1])
             least = sum(-(-source.count(name) // in_a_request) for name in LISTS) + 2  # profile and scope
-    m = found.rows[label] = median(runs)
-    floor = (m.requests - 1) / plan.rate + plan.latency_ms / 1000
-    found.goals = [
-        Goal(f"wall over the limit's floor of {floor:.2f} s", 1.1, m.wall / floor, "x"),
-        Goal(f"requests, the least being {least}", least * 1.05, m.requests),
-        Goal("requests above the limit", 0, m.violations),
-    ]
+    found.rows[label] = median(runs)
+    found.at_the_limit(label, rate=plan.rate, latency_ms=plan.latency_ms, least=least, most=least * 1.05)
     return found
 
 
@@ -70,9 +65,5 @@ def beside_the_baseline(lab: Lab, source: Source, plan: Plan, tell: Tell) -> Sce
             source.edit("sale.order.update", change, method="POST")
 
     found.rows = duel(lab, source, tell, plan.repeats, entities=LISTS, edit=edit)
-    found.goals = [
-        found.faster("first load", 2),
-        found.faster("nothing changed", 5),
-        Goal("nothing changed: WAL", 1, found.rows[f"nothing changed, {OURS}"].wal_bytes / 1e6, "MB"),
-    ]
+    found.twice_and_five_times_as_fast()
     return found

@@ -12,12 +12,11 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import httpx
-import psycopg2
-from psycopg2.extras import execute_values
+
+from sync_assets_tests.bench.plain import store
 
 VARIABLES = {"API_URL": "url", "ACCESS_TOKEN": "token"}
 PAGE = 100
-ROWS = 500
 LONGEST_URL = 6000
 
 TABLES = """
@@ -133,27 +132,10 @@ def sync(url: str, token: str, database_url: str) -> dict[str, int]:
 
 
 def sync_type(kind: str, url: str, token: str, database_url: str) -> int:
-    connection = psycopg2.connect(database_url)
-    fetched = 0
-    try:
-        with (
-            connection.cursor() as cursor,
-            httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as client,
-        ):
-            rows: list[tuple[Any, ...]] = []
-            for page in pages(client, kind):
-                rows += [row(kind, record) for record in page]
-                fetched += len(page)
-                if len(rows) >= ROWS:
-                    upsert(cursor, kind, rows)
-                    connection.commit()
-                    rows = []
-            if rows:
-                upsert(cursor, kind, rows)
-                connection.commit()
-    finally:
-        connection.close()
-    return fetched
+    names = [column for column, _, _ in COLUMNS[kind]] + (["callee_contact_id"] if kind == "calls" else [])
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
+        rows = ([row(kind, record) for record in page] for page in pages(client, kind))
+        return store(database_url, kind, ("id", *names, "raw_json"), rows)
 
 
 def pages(client: httpx.Client, kind: str) -> Iterator[list[dict[str, Any]]]:
@@ -187,14 +169,3 @@ def row(kind: str, record: dict[str, Any]) -> tuple[Any, ...]:
         of_contact = (values.get("hs_call_callee_object_type") or "").upper() in ("CONTACT", "0-1")
         typed.append(whole(values.get("hs_call_callee_object_id")) if of_contact else None)
     return (int(record["id"]), *typed, json.dumps(record, ensure_ascii=False))
-
-
-def upsert(cursor: Any, kind: str, rows: list[tuple[Any, ...]]) -> None:
-    names = [column for column, _, _ in COLUMNS[kind]] + (["callee_contact_id"] if kind == "calls" else [])
-    columns = ["id", *names, "raw_json"]
-    update = ", ".join(f"{c} = excluded.{c}" for c in columns[1:])
-    statement = (
-        f"insert into plain.{kind} ({', '.join(columns)}) values %s"
-        f" on conflict (id) do update set {update}, synced_at = now()"
-    )
-    execute_values(cursor, statement, rows, page_size=ROWS)

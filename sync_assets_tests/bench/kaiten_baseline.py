@@ -10,12 +10,11 @@ from datetime import datetime
 from typing import Any
 
 import httpx
-import psycopg2
-from psycopg2.extras import execute_values
+
+from sync_assets_tests.bench.plain import store
 
 VARIABLES = {"API_URL": "url", "API_TOKEN": "token"}
 PAGE = 100
-ROWS = 500
 
 TABLES = """
 create schema plain;
@@ -37,32 +36,11 @@ COLUMNS = (
     "time_spent", "sort_order", "version", "external_id", "created_at", "source_changed_at", "raw_json",
 )  # fmt: skip
 
-UPSERT = (
-    f"insert into plain.cards ({', '.join(COLUMNS)}) values %s on conflict (id) do update set "
-    + ", ".join(f"{c} = excluded.{c}" for c in COLUMNS[1:])
-    + ", synced_at = now()"
-)
-
 
 def sync(url: str, token: str, database_url: str) -> dict[str, int]:
-    connection = psycopg2.connect(database_url)
-    fetched = 0
-    try:
-        with connection.cursor() as cursor, httpx.Client(headers={"Authorization": f"Bearer {token}"}) as client:
-            rows: list[tuple[Any, ...]] = []
-            for page in pages(client, url):
-                rows += map(row, page)
-                fetched += len(page)
-                if len(rows) >= ROWS:
-                    upsert(cursor, rows)
-                    connection.commit()
-                    rows = []
-            if rows:
-                upsert(cursor, rows)
-                connection.commit()
-    finally:
-        connection.close()
-    return {"fetched": fetched}
+    with httpx.Client(headers={"Authorization": f"Bearer {token}"}) as client:
+        rows = ([row(card) for card in page] for page in pages(client, url))
+        return {"fetched": store(database_url, "cards", COLUMNS, rows)}
 
 
 def pages(client: httpx.Client, url: str) -> Iterator[list[dict[str, Any]]]:
@@ -78,10 +56,6 @@ def pages(client: httpx.Client, url: str) -> Iterator[list[dict[str, Any]]]:
         if len(page) < PAGE:
             return
         offset += PAGE
-
-
-def upsert(cursor: Any, rows: list[tuple[Any, ...]]) -> None:
-    execute_values(cursor, UPSERT, rows, page_size=ROWS)
 
 
 def row(card: dict[str, Any]) -> tuple[Any, ...]:

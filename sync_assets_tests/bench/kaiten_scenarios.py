@@ -49,13 +49,8 @@ def paced(lab: Lab, plan: Plan, tell: Tell) -> Scenario:
                 runs.append(lab.run(source, lab.database(source), "full"))
                 tell(label, runs[-1])
             least = least_requests(source)
-        m = found.rows[label] = median(runs)
-        floor = (m.requests - 1) / plan.rate + plan.latency_ms / 1000
-        found.goals += [
-            Goal(f"{label}: wall over the limit's floor of {floor:.2f} s", 1.1, m.wall / floor, "x"),
-            Goal(f"{label}: requests, the least being {least}", least + 5, m.requests),
-            Goal(f"{label}: requests above the limit", 0, m.violations),
-        ]
+        found.rows[label] = median(runs)
+        found.at_the_limit(label, rate=plan.rate, latency_ms=plan.latency_ms, least=least, most=least + 5)
     return found
 
 
@@ -78,11 +73,7 @@ def beside_the_baseline(lab: Lab, source: Source, plan: Plan, tell: Tell) -> Sce
             source.edit(f"/api/latest/cards/{key}", {"title": f"Edited, turn {turn}: {key}"})
 
     found.rows = duel(lab, source, tell, plan.repeats, entities=("cards",), edit=edit)
-    found.goals = [
-        found.faster("first load", 2),
-        found.faster("nothing changed", 5),
-        Goal("nothing changed: WAL", 1, found.rows["nothing changed, sync_assets"].wal_bytes / 1e6, "MB"),
-    ]
+    found.twice_and_five_times_as_fast()
     return found
 
 

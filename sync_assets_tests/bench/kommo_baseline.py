@@ -9,12 +9,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import httpx
-import psycopg2
-from psycopg2.extras import execute_values
+
+from sync_assets_tests.bench.plain import store
 
 VARIABLES = {"BASE_URL": "url", "ACCESS_TOKEN": "token"}
 PAGE = 250
-ROWS = 500
 WITH = "contacts,catalog_elements,loss_reason,is_price_modified_by_robot,source_id"
 
 TABLES = """
@@ -33,32 +32,12 @@ AS_THEY_ARE = (
 )  # fmt: skip
 MOMENTS = ("created_at", "closed_at", "closest_task_at")
 COLUMNS = ("id", *AS_THEY_ARE, *MOMENTS, "is_deleted", "source_changed_at", "raw_json")
-UPSERT = (
-    f"insert into plain.leads ({', '.join(COLUMNS)}) values %s on conflict (id) do update set "
-    + ", ".join(f"{c} = excluded.{c}" for c in COLUMNS[1:])
-    + ", synced_at = now()"
-)
 
 
 def sync(url: str, token: str, database_url: str) -> dict[str, int]:
-    connection = psycopg2.connect(database_url)
-    fetched = 0
-    try:
-        with connection.cursor() as cursor, httpx.Client(headers={"Authorization": f"Bearer {token}"}) as client:
-            rows: list[tuple[Any, ...]] = []
-            for page in pages(client, url):
-                rows += map(row, page)
-                fetched += len(page)
-                if len(rows) >= ROWS:
-                    upsert(cursor, rows)
-                    connection.commit()
-                    rows = []
-            if rows:
-                upsert(cursor, rows)
-                connection.commit()
-    finally:
-        connection.close()
-    return {"fetched": fetched}
+    with httpx.Client(headers={"Authorization": f"Bearer {token}"}) as client:
+        rows = ([row(lead) for lead in page] for page in pages(client, url))
+        return {"fetched": store(database_url, "leads", COLUMNS, rows)}
 
 
 def pages(client: httpx.Client, url: str) -> Iterator[list[dict[str, Any]]]:
@@ -73,10 +52,6 @@ def pages(client: httpx.Client, url: str) -> Iterator[list[dict[str, Any]]]:
         if "next" not in found["_links"]:
             return
         number += 1
-
-
-def upsert(cursor: Any, rows: list[tuple[Any, ...]]) -> None:
-    execute_values(cursor, UPSERT, rows, page_size=ROWS)
 
 
 def row(lead: dict[str, Any]) -> tuple[Any, ...]:

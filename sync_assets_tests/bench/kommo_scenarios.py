@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sync_assets.systems.kommo import KOMMO
 from sync_assets_tests.bench.kommo_baseline import PAGE, VARIABLES
 from sync_assets_tests.bench.lab import Lab, median
-from sync_assets_tests.bench.scenarios import OURS, Goal, Scenario, Tell, duel
+from sync_assets_tests.bench.scenarios import Scenario, Tell, duel
 from sync_assets_tests.bench.source import Source, sandbox
 
 
@@ -44,15 +44,10 @@ def paced(lab: Lab, plan: Plan, tell: Tell) -> Scenario:
         for _ in range(plan.repeats):
             runs.append(lab.run(source, lab.database(source, template), "full", "leads"))
             tell(label, runs[-1])
-    m = found.rows[label] = median(runs)
+    found.rows[label] = median(runs)
     # The leads' pages and that of the bin; the preflight goes before them.
     least = -(-plan.leads // PAGE) + 2
-    floor = (m.requests - 1) / KOMMO.buckets[0].rate + plan.latency_ms / 1000
-    found.goals = [
-        Goal(f"wall over the limit's floor of {floor:.2f} s", 1.1, m.wall / floor, "x"),
-        Goal(f"requests, the least being {least}", least * 1.05, m.requests),
-        Goal("requests above the limit", 0, m.violations),
-    ]
+    found.at_the_limit(label, rate=KOMMO.buckets[0].rate, latency_ms=plan.latency_ms, least=least, most=least * 1.05)
     return found
 
 
@@ -65,9 +60,5 @@ def beside_the_baseline(lab: Lab, source: Source, plan: Plan, tell: Tell) -> Sce
             source.edit(f"/api/v4/leads/{key}", {"name": f"Edited, turn {turn}: {key}"})
 
     found.rows = duel(lab, source, tell, plan.repeats, entities=("leads",), edit=edit)
-    found.goals = [
-        found.faster("first load", 2),
-        found.faster("nothing changed", 5),
-        Goal("nothing changed: WAL", 1, found.rows[f"nothing changed, {OURS}"].wal_bytes / 1e6, "MB"),
-    ]
+    found.twice_and_five_times_as_fast()
     return found

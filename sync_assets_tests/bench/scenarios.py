@@ -35,6 +35,28 @@ class Scenario:
         ratio = self.rows[f"{case}, {PLAIN}"].wall / self.rows[f"{case}, {OURS}"].wall
         return Goal(f"{case}: times faster than the baseline", times, ratio, "x", least=True)
 
+    def twice_and_five_times_as_fast(self) -> None:
+        """Twice as fast as the baseline at the first load, five times where nothing changed, and little is logged."""
+        wal = self.rows[f"nothing changed, {OURS}"].wal_bytes
+        self.goals += [
+            self.faster("first load", 2),
+            self.faster("nothing changed", 5),
+            Goal("nothing changed: WAL", 1, wal / 1e6, "MB"),
+        ]
+
+    def at_the_limit(self, case: str, *, rate: float, latency_ms: float, least: int, most: float) -> None:
+        """Hardly slower than the limit lets its requests through, none above it, and no more of them than `most`.
+
+        `least` is how few could do.
+        """
+        m = self.rows[case]
+        floor = (m.requests - 1) / rate + latency_ms / 1000
+        self.goals += [
+            Goal(f"{case}: wall over the limit's floor of {floor:.2f} s", 1.1, m.wall / floor, "x"),
+            Goal(f"{case}: requests, the least being {least}", most, m.requests),
+            Goal(f"{case}: requests above the limit", 0, m.violations),
+        ]
+
 
 def duel(
     lab: Lab,

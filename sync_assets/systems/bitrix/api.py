@@ -76,6 +76,9 @@ class _Time(msgspec.Struct):
     operating_reset_at: float | None = None
 
 
+NOTHING_REFUSED = re.compile(rb'"result_error":(?:\[\]|\{\})')
+"""No text of a record reads like this: a quote inside one is escaped."""
+
 Refusals = dict[str, Refusal] | list[Refusal]
 Nexts = dict[str, int] | list[int]
 
@@ -111,7 +114,7 @@ class BitrixApi(Api):
     def check(self, answer: Answer) -> None:
         if b'"error"' in answer.body[:2000] and (refusal := _refusal(answer)) and refusal.code:
             raise refused(refusal, answer)
-        if answer.status == 200 and answer.path.startswith("batch/"):
+        if answer.status == 200 and answer.path.startswith("batch/") and not NOTHING_REFUSED.search(answer.body):
             failed = _failed(answer)
             if failed and isinstance(why := refused(failed, answer), Pause | BadCredentials):
                 raise why

@@ -7,6 +7,7 @@ fails: a set that HubSpot cuts into pages is asked for to its end before it is s
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -49,12 +50,12 @@ class Associations(Own):
         first, done = self.to.index(start["to"]) if start else 0, start.get("done")
         keys = fetch.parents(self.path, "true")
         for to in self.to[first:]:
-            left = [key for key in keys if done is None or key > done]
+            begin = 0 if done is None else bisect_right(keys, done)
             done = None
-            chunks = [left[i : i + AT_ONCE] for i in range(0, len(left), AT_ONCE)]
+            chunks = (keys[i : i + AT_ONCE] for i in range(begin, len(keys), AT_ONCE))
             try:
                 for page in in_order((partial(self._chunk, fetch, to, c) for c in chunks), lambda _: IN_FLIGHT):
-                    last = to == self.to[-1] and page.name == self._name(to, chunks[-1])
+                    last = to == self.to[-1] and page.name == self._name(to, keys)
                     page.after = {} if last else {"to": to, "done": int(page.name.rpartition(" ")[2])}
                     yield page
             except Forbidden as e:
