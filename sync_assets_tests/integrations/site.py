@@ -32,7 +32,7 @@ class Receiver:
     def take(self, delivery: Delivery) -> tuple[int, bytes]:
         self.bodies.append(delivery.body)
         if self.statuses:
-            return self.statuses.pop(0), b""
+            return self.statuses.pop(0), b'{"status":"error"}'
         if not endpoint().authentic(delivery):
             return 401, b""
         self.events += endpoint().events(delivery)

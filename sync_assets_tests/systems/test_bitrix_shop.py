@@ -98,6 +98,8 @@ def test_w2_the_token_in_the_body_counts_where_it_is_set_and_reaches_nothing() -
     unsigned = replace(delivery(body), headers={})
     assert endpoint(token=TOKEN).authentic(unsigned) and endpoint(secret="", token=TOKEN).authentic(unsigned)
     assert not endpoint().authentic(unsigned)
+    for asked in (endpoint(), endpoint(token=TOKEN)):
+        assert not asked.authentic(replace(delivery(told("order.update", ID="7")), headers={}))
     for wrong in (None, 7, "", [TOKEN], TOKEN + "x", "\ud800"):
         assert not endpoint(token=TOKEN).authentic(replace(delivery({**body, "token": wrong}), headers={}))
     assert not endpoint(token="None").authentic(replace(delivery({**body, "token": None}), headers={}))
@@ -238,6 +240,8 @@ def test_w7_latin_1_duplicate_keys_and_ten_thousand_keys() -> None:
     assert event.key == "8"
     (event,) = events(told("order.update", ID="7", **{f"K{n}": "x" for n in range(10_000)}))
     assert event.key == "7" and len(event.payload) < 200
+    (event,) = events(b'{"event":"order.update","data":{"ID":7,"PRICE":' + b"9" * 5000 + b"}}")
+    assert event.key == "7" and not event.problem
     (event,) = events(told("user.update", ID="7", NAME="a\u0000b\ud800"))
     assert json.loads(event.record)["ID"] == "7"
 
