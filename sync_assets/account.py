@@ -15,7 +15,7 @@ from sync_assets.entity import Bucket, Derived, Entity, Params, QueuedJob
 from sync_assets.errors import FixConfig, MissingSetting, UnsafeSetting
 from sync_assets.extract.dialect import Api
 from sync_assets.settings import FORMER_NAMES, AccountSettings, environment, typed
-from sync_assets.webhook import Endpoint
+from sync_assets.webhook import Endpoint, Registration
 
 TLS_SWITCHES = re.compile(r"^(SYNC|[A-Z0-9]+)_(VERIFY(_TLS|_SSL)?|TLS_VERIFY|SSL_VERIFY|INSECURE)$|^PYTHONHTTPSVERIFY$")
 
@@ -37,6 +37,8 @@ class System:
     jobs: tuple[QueuedJob, ...] = ()
     endpoints: Callable[[Any], tuple[Endpoint, ...]] = lambda _: ()
     """The addresses that the vendor calls; none whose secret is not set."""
+    registration: Registration | None = None
+    """How the vendor learns the address of the first of them."""
     docs: str = ""
 
 

@@ -9,7 +9,7 @@ import dagster as dg
 
 from sync_assets.account import connected_accounts, former_names
 from sync_assets.orchestration.assets import entity_assets
-from sync_assets.orchestration.checks import entity_checks
+from sync_assets.orchestration.checks import entity_checks, inbox_checks
 from sync_assets.orchestration.derived import derived_assets, derived_checks
 from sync_assets.orchestration.io_manager import PostgresIOManager
 from sync_assets.orchestration.jobs import sync_jobs, sync_schedules
@@ -17,6 +17,8 @@ from sync_assets.orchestration.queue import died_sensor
 from sync_assets.orchestration.queued_jobs import queued_jobs
 from sync_assets.orchestration.report import report
 from sync_assets.orchestration.resources import Sync
+from sync_assets.orchestration.sensors import webhook_sensors
+from sync_assets.orchestration.webhook_checks import webhook_checks
 from sync_assets.settings import environment, sync_settings
 from sync_assets.systems import SYSTEMS
 
@@ -38,10 +40,12 @@ def build_definitions(env: Mapping[str, str] | None = None) -> dg.Definitions:
         asset_checks=[
             *(check for account in accounts for check in entity_checks(account)),
             *(check for account in accounts for check in derived_checks(account)),
+            *webhook_checks(accounts, settings),
+            *(check for account in accounts for check in inbox_checks(account)),
         ],
         jobs=[*sync_jobs(accounts), *queued] if accounts else [],
         schedules=sync_schedules(accounts),
-        sensors=[died_sensor] if queued else [],
+        sensors=[*([died_sensor] if queued else []), *webhook_sensors(accounts, settings)],
         resources={"sync": Sync(), "postgres": PostgresIOManager()},
         executor=dg.in_process_executor,
     )

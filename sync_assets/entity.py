@@ -76,6 +76,7 @@ class Each:
     where: str = "true"  # over the columns of the parent
     carry: str | None = None  # the field that takes the parent's key where the record has none itself
     variants: tuple[Params, ...] = ({},)
+    only: tuple[str, ...] = ()  # the keys of these parents alone
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,8 @@ class Entity:
     deletions: str = ""  # a query of deletions that another entity tells of: key as text, and when
     after: tuple[str, ...] = ()  # entities that are better synced first
     follows: str = ""  # the parent whose changes tell of its own: what it knows of, so far this was surely read
+    of_parents: Callable[[Sequence[str]], Sequence[Requested]] | None = None
+    """Keys of parents -> the reads that show all that belongs to them."""
     tells_totals: bool = False  # a read of it says how many records there are
     erasable: bool = False  # a record that is gone and not in the bin was erased for good: so is our copy
     codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # columns whose known values are few

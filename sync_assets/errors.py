@@ -71,7 +71,11 @@ class SourceUnavailable(RetryLater):
 
 
 class Throttled(RetryLater):
-    """The source asks for a longer pause than one run may wait."""
+    """The source asks for a longer pause than one run may wait: for `seconds` more, where it is known."""
+
+    def __init__(self, what: str = "", *, seconds: float | None = None, **where: Any) -> None:
+        super().__init__(what, **where)
+        self.seconds = seconds
 
 
 class OutOfTime(RetryLater):
@@ -195,10 +199,14 @@ class NotFound(CallVendor):
 
 
 class RecordGone(SyncError):
-    """The source says that this record is not there; `binned` that it lies in its bin and could be restored."""
+    """The source says that this record is not there; `binned` that it lies in its bin and could be restored.
+
+    `seen` is the sighting number of the request that was answered so.
+    """
 
     next_step = "nothing to do"
 
-    def __init__(self, what: str = "", *, binned: bool = False, **where: Any) -> None:
+    def __init__(self, what: str = "", *, binned: bool = False, seen: int | None = None, **where: Any) -> None:
         super().__init__(what, **where)
         self.binned = binned
+        self.seen = seen

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sync_assets.errors import MissingSetting, UnsafeSetting
@@ -30,6 +30,10 @@ FORMER_NAMES = dict.fromkeys(
     "DATABASE_URL",
 )
 """Variables of older set-ups: Supabase's REST address and keys give way to its Postgres connection string."""
+
+
+SECRET_LENGTH = 24
+"""Characters of a secret that alone proves who calls; 24 of base64 are 144 bits."""
 
 
 class SyncSettings(BaseSettings):
@@ -56,8 +60,33 @@ class SyncSettings(BaseSettings):
     """A sync that would delete more than this share of an entity (and more than 10 rows) deletes nothing."""
     sync_fresh_hours: float = 13.0
     """An entity that was last synced longer ago than this is stale: two schedules of six hours and one to run."""
+    sync_webhook_attempts: int = 12
+    """Tries of a record that fails by itself, before its events are given up for dead."""
+    sync_webhook_days: float = 30.0
+    """How long events that were worked off stay in the inbox; dead ones stay three times as long."""
+    sync_webhook_payload_days: float = 7.0
+    """How long what a webhook sent is kept after its event was worked off."""
     sync_database_wait_seconds: float = 60.0
     """How long a commit waits for a Postgres that went away."""
+    sync_public_url: str = ""
+    """The https address under which vendors reach the receiver, without /webhooks."""
+    sync_receiver_host: str = "127.0.0.1"
+    sync_receiver_port: int = 8401
+    sync_receiver_seconds: float = 10.0
+    """How long one request may take to arrive, and how long a connection may say nothing."""
+    sync_receiver_connections: int = 1000
+    """Of more connections at once the one that has been idle or slow for longest is closed."""
+    sync_receiver_commit_seconds: float = 1.0
+    """A webhook that Postgres has not committed by then goes to the spool: Kommo waits 2 s for its answer."""
+    sync_spool_folder: Path = Path(".sync_assets/spool")
+    """Where webhooks are kept while Postgres is away; they hold personal data."""
+    sync_spool_megabytes: float = 512.0
+    """A spool of this size takes nothing more: vendors get a 503."""
+
+    @field_validator("sync_public_url")
+    @classmethod
+    def _public_url(cls, value: str) -> str:
+        return safe_url(value, setting="SYNC_PUBLIC_URL") if value else value
 
 
 class AccountSettings(BaseSettings):
@@ -134,6 +163,26 @@ def safe_url(value: str, *, setting: str) -> str:
             next_step=f"set {setting} to the public address of the account",
         )
     return value.rstrip("/")
+
+
+def unguessable(value: str, *, setting: str) -> str:
+    """A secret of our own making; "" where none is set.
+
+    Raises UnsafeSetting for one that is short, dull or needs encoding in an address.
+    """
+    if not value:
+        return value
+    if len(value) < SECRET_LENGTH or len(set(value)) < SECRET_LENGTH // 3:
+        raise UnsafeSetting(
+            f"{setting} can be guessed: it needs {SECRET_LENGTH} characters or more, at random",
+            next_step="make one: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'",
+        )
+    if not re.fullmatch(r"[A-Za-z0-9_.~-]+", value):
+        raise UnsafeSetting(
+            f"{setting} has characters that an address cannot bear as they are",
+            next_step="use letters, digits, - and _ only",
+        )
+    return value
 
 
 def typed(cls: type[T], prefix: str, env: Mapping[str, str]) -> T:

@@ -4,9 +4,11 @@ Nothing is mocked: sockets, Postgres and the sandbox are real. The canary of `ca
 """
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,6 +40,16 @@ IMPATIENT = {
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first: else one worker would still be at them when the others have nothing left."""
     items.sort(key=lambda item: item.path.name != "test_demo.py")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Payloads that the project did not make."""
+    default = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("SYNC_ASSETS_SHARED_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"recorded payloads are not at {folder}; set SYNC_ASSETS_SHARED_DATA")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ def test_the_example_names_every_variable_and_no_other() -> None:
     for system in SYSTEMS:
         wanted |= {f"{system.name}_{field}".upper() for field in system.settings.model_fields}
     example = (PROJECT / ".env.example").read_text(encoding="utf-8").splitlines()
-    lines = [line.removeprefix("# ").partition("=") for line in example if re.match(r"(# )?[A-Z_]+=", line)]
+    lines = [line.removeprefix("# ").partition("=") for line in example if re.match(r"(# )?[A-Z0-9_]+=", line)]
     named = [name for name, _, _ in lines]
     assert sorted(named) == sorted(wanted)
     assert all(line.startswith(tuple(f"{s}=" for s in wanted)) for line in example if line and line[0] != "#")
@@ -64,7 +64,7 @@ def test_the_example_shows_the_defaults() -> None:
     }
     rates = {f"{s.name}_rate".upper(): s.buckets[0].rate for s in SYSTEMS}
     for line in (PROJECT / ".env.example").read_text(encoding="utf-8").splitlines():
-        if match := re.match(r"# ([A-Z_]+)=(.*)", line):
+        if match := re.match(r"# ([A-Z0-9_]+)=(.*)", line):
             name, shown = match.groups()
             default = rates.get(name, defaults[name])
             assert shown == str(default) or float(shown) == default, name

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sync_assets.cli.inbox import inbox
+from sync_assets.cli.receiver import receive
+from sync_assets.cli.webhooks import webhooks
 from sync_assets.errors import FixConfig, MissingSetting, SyncError
 
 if TYPE_CHECKING:
@@ -26,6 +29,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(receive)
+app.add_typer(inbox, name="inbox")
 
 
 @app.command()
@@ -154,6 +159,9 @@ def doctor() -> None:
     lines = list(diagnose())
     console().print(table(lines))
     raise typer.Exit(1 if any(line.state == "bad" for line in lines) else 0)
+
+
+app.command()(webhooks)
 
 
 def _queued_job(name: str, account: str) -> tuple[Account, QueuedJob]:

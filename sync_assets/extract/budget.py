@@ -60,7 +60,7 @@ class Budget:
                 at, back = self._next_slot(bucket)
             if at is None:
                 if back > max_wait:
-                    raise Throttled(f"{self._why(bucket)}: {back:.0f} s more")
+                    raise Throttled(f"{self._why(bucket)}: {back:.0f} s more", seconds=back)
                 self.sleep(min(back, 1.0), stop)
                 continue
             try:

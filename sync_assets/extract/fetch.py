@@ -103,6 +103,7 @@ class Fetch:
         places = [
             (parent, variant)
             for parent in self.parents(read.parent, read.where)
+            if not read.only or str(parent) in read.only
             for variant in range(len(read.variants))
             if done is None or (parent, variant) > done
         ]

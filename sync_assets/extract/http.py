@@ -102,10 +102,11 @@ class Door:
         params: Params,
         *,
         body: bytes | None = None,
+        method: str = "POST",
         by_key: bool = False,
         stop: threading.Event | None = None,
     ) -> Answer:
-        """One answer of JSON, of the kind that the dialect calls good; with a `body`, of JSON too, to a POST.
+        """One answer of JSON, of the kind that the dialect calls good; a `body`, of JSON too, is sent by `method`.
 
         Raises RecordGone (only with `by_key`), the errors of `Api.check`, SourceUnavailable after the last retry,
         Throttled where the source asks for a longer pause than a run may wait.
@@ -119,9 +120,9 @@ class Door:
                 self.budget.take(part, stop=stop, max_wait=self._max_wait)
             seen = self.budget.take(bucket, stop=stop, max_wait=self._max_wait)
             try:
-                answer = self._once(path, params, body, seen)
+                answer = self._once(path, params, body, method, seen)
                 if by_key and self.api.gone(answer):
-                    raise RecordGone(self.api.gone(self._masked(answer)) or "")
+                    raise RecordGone(self.api.gone(self._masked(answer)) or "", seen=seen)
                 self._check(self.api.check, answer)
                 if answer.status == 204 and self.api.empty is not None:
                     answer = replace(answer, body=self.api.empty)
@@ -132,8 +133,8 @@ class Door:
                 wait = e.seconds if e.seconds is not None and e.seconds > 0 else self._backoff(attempt)
                 self.budget.pause({"part": part, "bucket": bucket, "account": None}[e.reach], wait, why=e.what)
                 if wait > self._max_wait:
-                    raise Throttled(f"{e.what}: {wait:.0f} s", **where) from None
-                error: SyncError = Throttled(f"told to wait {attempt} times in a row", **where)
+                    raise Throttled(f"{e.what}: {wait:.0f} s", seconds=wait, **where) from None
+                error: SyncError = Throttled(f"told to wait {attempt} times in a row", seconds=wait, **where)
             except (SourceUnavailable, WrongShape) as e:
                 error = e.at(**where)
                 if attempt < self._retries:
@@ -163,10 +164,10 @@ class Door:
         """For words that go into errors: a source may repeat our secrets in its refusal."""
         return replace(answer, body=self._mask(answer.body.decode("utf-8", "replace")).encode())
 
-    def _once(self, path: str, params: Params, body: bytes | None, seen: int) -> Answer:
+    def _once(self, path: str, params: Params, body: bytes | None, method: str, seen: int) -> Answer:
         out = self.api.outgoing(path, params)
         if body is not None:
-            out = replace(out, method="POST", content=body, headers={**out.headers, "Content-Type": "application/json"})
+            out = replace(out, method=method, content=body, headers={**out.headers, "Content-Type": "application/json"})
         return self._send(out, path, seen) if self._tokens is None else self._send_signed(out, path, seen, self._tokens)
 
     def _send_signed(self, out: Outgoing, path: str, seen: int, tokens: TokenStore) -> Answer:

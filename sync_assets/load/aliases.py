@@ -11,14 +11,18 @@ from psycopg2.extras import execute_values
 from sync_assets.load.target import Target
 
 # A survivor tells whom it took in. What a look by key has found out is as good and stays. A sync that failed has not
-# come to this: what it wrote is asked too.
+# come to this: what it wrote is asked too. Syncs of single records say nothing of what others wrote beside them.
+SINCE = """
+t.sync_id > (select coalesce(max(id), 0) from sync.logs
+              where account = %(account)s and entity = %(entity)s and id < %(sync_id)s and holder is null
+                and status in ('success', 'partial'))
+"""
+OF_THESE = "exists (select from unnest(%(keys)s::text[]) k(key) where {same_key})"
 LEARN = """
 insert into sync.aliases (account, entity, key, into_key, evidence)
 select distinct on (old.key) %(account)s, %(entity)s, old.key, {key}, 'the surviving record says so'
   from {table} t cross join lateral unnest({merged}) old(key)
- where t.sync_id > (select coalesce(max(id), 0) from sync.logs
-                      where account = %(account)s and entity = %(entity)s and id < %(sync_id)s
-                        and status in ('success', 'partial'))
+ where {scope}
    and old.key <> '' and old.key <> {key}
  order by old.key, t.seen desc
 on conflict (account, entity, key) do nothing
@@ -37,7 +41,7 @@ SUPERSEDED = """
 select {key}, a.into_key from {table} t
   join sync.aliases a on a.account = %(account)s and a.entity = %(entity)s and a.key = {key}
   join {table} s on {survivor}
- where s.seen > t.seen
+ where s.seen > t.seen and (%(keys)s::text[] is null or a.key = any(%(keys)s) or a.into_key = any(%(keys)s))
 """
 
 KNOWN = """
@@ -64,27 +68,39 @@ select key from one
 """
 
 
-def learn(cursor: Cursor, target: Target, sync_id: int) -> None:
-    """Notes what the records written since the last sync that succeeded say about whom they took in."""
+def learn(cursor: Cursor, target: Target, sync_id: int, keys: Sequence[str] | None) -> None:
+    """Notes what the records written since the last sync that succeeded say about whom they took in.
+
+    With `keys` these records alone are asked.
+    """
     if not target.entity.merged:
         return
+    these = sql.SQL(OF_THESE).format(same_key=target.same_key("t", target.parts("k.key")))
     statement = sql.SQL(LEARN).format(
         table=target.table,
         key=target.key_text("t"),
         merged=sql.SQL(target.entity.merged),
+        scope=sql.SQL(SINCE) if keys is None else these,
     )
-    where = {"account": target.account, "entity": target.entity.name, "sync_id": sync_id}
+    where = {"account": target.account, "entity": target.entity.name, "sync_id": sync_id, "keys": _list(keys)}
     cursor.execute(statement, where)
     cursor.execute(NOT_BINNED, where)
 
 
-def superseded(cursor: Cursor, target: Target) -> dict[str, str]:
-    """Rows that are still held though their survivor was read after them, and the survivor's key."""
+def superseded(cursor: Cursor, target: Target, keys: Sequence[str] | None) -> dict[str, str]:
+    """Rows that are still held though their survivor was read after them, and the survivor's key.
+
+    With `keys` only those of which one or the other has one of them.
+    """
     statement = sql.SQL(SUPERSEDED).format(
         key=target.key_text("t"), table=target.table, survivor=target.same_key("s", target.parts("a.into_key"))
     )
-    cursor.execute(statement, {"account": target.account, "entity": target.entity.name})
+    cursor.execute(statement, {"account": target.account, "entity": target.entity.name, "keys": _list(keys)})
     return dict(cursor.fetchall())
+
+
+def _list(keys: Sequence[str] | None) -> list[str] | None:
+    return None if keys is None else list(keys)
 
 
 def note(cursor: Cursor, target: Target, into: Mapping[str, str]) -> None:

@@ -41,17 +41,19 @@ select {key} from {table} t
 BURY = """
 with gone as (
   delete from {table} t
-   using unnest(%(keys)s::text[], %(evidence)s::text[], %(states)s::text[], %(into)s::text[], %(at)s::timestamptz[])
-         g(key, evidence, state, into_key, at)
-   where {same_key} and (%(by_sender)s or t.payload_shape is distinct from %(pushed)s)
-  returning t.raw_json, t.first_seen_at, g.*
+   using unnest(%(keys)s::text[], %(evidence)s::text[], %(states)s::text[], %(into)s::text[], %(at)s::timestamptz[],
+                %(seen)s::bigint[])
+         g(key, evidence, state, into_key, at, seen)
+   where {same_key} and t.seen < coalesce(g.seen, t.seen + 1)
+     and (%(by_sender)s or t.payload_shape is distinct from %(pushed)s)
+  returning t.raw_json, t.first_seen_at, g.key, g.evidence, g.state, g.into_key, g.at, coalesce(g.seen, t.seen) as seen
 )
 insert into sync.tombstones
-       (account, entity, key, raw_json, evidence, state, merged_into, deleted_at, first_seen_at, sync_id)
+       (account, entity, key, raw_json, evidence, state, merged_into, deleted_at, first_seen_at, sync_id, seen)
 select %(account)s, %(entity)s, key, raw_json, evidence, state, into_key, coalesce(at, now()), first_seen_at,
-       %(sync_id)s from gone
+       %(sync_id)s, seen from gone
 on conflict (account, entity, key) do update
-  set raw_json = excluded.raw_json, evidence = excluded.evidence, state = excluded.state,
+  set raw_json = excluded.raw_json, evidence = excluded.evidence, state = excluded.state, seen = excluded.seen,
       merged_into = excluded.merged_into, deleted_at = excluded.deleted_at, sync_id = excluded.sync_id
 returning state
 """
@@ -66,13 +68,25 @@ update sync.tombstones t set state = g.state, evidence = g.evidence, merged_into
 """
 
 # Erased for good: of the person, whoever was merged into them too, nothing stays but the keys, so that nobody is taken
-# for lost.
+# for lost. What webhooks told of them goes too.
 ERASE = (
     "update sync.tombstones set raw_json = jsonb_build_object('erased', true), state = 'erased', merged_into = null"
     " where account = %(account)s and entity = %(entity)s and key = any(%(keys)s)",
     "update sync.rejected set payload = '', size = 0, field = null, reason = 'erased with its record'"
     " where account = %(account)s and entity = %(entity)s and key = any(%(keys)s)",
+    "update sync.webhook_events set payload = null, record = null"
+    " where account = %(account)s and entity = %(entity)s and key = any(%(keys)s)",
 )
+
+# Who was looked for in vain and is not held either: nothing that was read before may bring them in.
+BAN = """
+insert into sync.tombstones (account, entity, key, raw_json, evidence, state, merged_into, first_seen_at, sync_id, seen)
+select %(account)s, %(entity)s, g.key, '{{}}', g.evidence, g.state, g.into_key, now(), %(sync_id)s, g.seen
+  from unnest(%(keys)s::text[], %(evidence)s::text[], %(states)s::text[], %(into)s::text[], %(seen)s::bigint[])
+       g(key, evidence, state, into_key, seen)
+ where g.seen is not null and not exists (select from {table} t where {same_key})
+on conflict (account, entity, key) do update set seen = greatest(tombstones.seen, excluded.seen)
+"""
 
 BEREFT = """
 select count(*) from {table} t where {key} = any(%(keys)s) and not exists (select from {parent} p where {joined})
@@ -103,14 +117,18 @@ BIN_DAYS = 90
 """A bin keeps a record so long; what leaves it sooner was restored, or erased for good."""
 
 
+Left = Literal["gone", "binned", "merged", "erased"]
+
+
 @dataclass(frozen=True)
 class Departed:
     """How a record left its table."""
 
     evidence: str
-    state: Literal["gone", "binned", "merged", "erased"] = "gone"
+    state: Left = "gone"
     into: str | None = None
     at: datetime | None = None  # as the source tells it; None: when we noticed
+    seen: int | None = None  # of the request that did not show it: what was read later stays. None: no such request
 
 
 @dataclass(frozen=True)
@@ -178,16 +196,7 @@ def bury(
         return 0, 0
     crash.point("in sweep")
     where = {"account": target.account, "entity": target.entity.name}
-    given = where | {
-        "keys": list(departed),
-        "evidence": [d.evidence for d in departed.values()],
-        "states": [d.state for d in departed.values()],
-        "into": [d.into for d in departed.values()],
-        "at": [d.at for d in departed.values()],
-        "sync_id": sync_id,
-        "pushed": target.entity.pushed_shape,
-        "by_sender": by_sender,
-    }
+    given = _given(target, departed, sync_id) | {"pushed": target.entity.pushed_shape, "by_sender": by_sender}
     cursor.execute(
         sql.SQL(BURY).format(table=target.table, same_key=target.same_key("t", target.parts("g.key"))), given
     )
@@ -198,6 +207,26 @@ def bury(
             cursor.execute(statement, where | {"keys": aliases.with_predecessors(cursor, target, erased)})
     merged = states.count("merged")
     return len(states) - merged, merged
+
+
+def ban(cursor: Cursor, target: Target, departed: Mapping[str, Departed], sync_id: int) -> None:
+    """Leaves a tombstone for each of them that was never held, and makes those that there are as new as this look."""
+    same_key = target.same_key("t", target.parts("g.key"))
+    cursor.execute(sql.SQL(BAN).format(table=target.table, same_key=same_key), _given(target, departed, sync_id))
+
+
+def _given(target: Target, departed: Mapping[str, Departed], sync_id: int) -> dict[str, object]:
+    return {
+        "account": target.account,
+        "entity": target.entity.name,
+        "keys": list(departed),
+        "evidence": [d.evidence for d in departed.values()],
+        "states": [d.state for d in departed.values()],
+        "into": [d.into for d in departed.values()],
+        "at": [d.at for d in departed.values()],
+        "seen": [d.seen for d in departed.values()],
+        "sync_id": sync_id,
+    }
 
 
 def bereft(cursor: Cursor, target: Target, parent: Target, link: Link, keys: Sequence[str]) -> int:

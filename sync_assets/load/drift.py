@@ -100,14 +100,17 @@ def watch(cursor: Cursor, account: str, entity: str, rows: list[Row]) -> tuple[l
     if not rows:
         return rows, []
     known = read(cursor, account, entity)
-    learnt, rows, notes = compare(known, rows)
+    learnt, compared, notes = compare(known, rows)
     if learnt != known:
+        # Another sync may be learning too, and what it has learnt must not be forgotten.
+        learnt, compared, notes = compare(read(cursor, account, entity, lock=True), rows)
         save(cursor, account, entity, learnt)
-    return rows, notes
+    return compared, notes
 
 
-def read(cursor: Cursor, account: str, entity: str) -> Fields:
-    cursor.execute("select fields from sync.metadata where account = %s and entity = %s", (account, entity))
+def read(cursor: Cursor, account: str, entity: str, *, lock: bool = False) -> Fields:
+    query = "select fields from sync.metadata where account = %s and entity = %s"
+    cursor.execute(f"{query} for update" if lock else query, (account, entity))
     row = cursor.fetchone()
     return Fields.of(row[0] if row else None)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +21,8 @@ from sync_assets.errors import AlreadyRunning, FencedOff, SyncError
 from sync_assets.extract.pages import Page, Position, sightings
 from sync_assets.load.database import Database
 from sync_assets.load.holder import holder_is_dead, this_process
+from sync_assets.load.lost import close_lost
+from sync_assets.load.state import State
 from sync_assets.load.upsert import Counts
 
 WAIT_FOR_LEASE = 3.0
@@ -31,28 +32,10 @@ SWEEP_LIFE = 24 * 3600
 """An unfinished sweep older than this many seconds starts afresh: what it saw says too little about today."""
 
 
-@dataclass
-class State:
-    """What a sync found when it began."""
-
-    log_id: int
-    fence: int
-    watermark: datetime | None
-    cursor: Position | None
-    sweep: int
-    sweep_seen: int
-    began: str | None  # the source's time when the sweep began
-    last_full_at: datetime | None
-    rows: int | None
-    rights: str | None
-
-    @property
-    def swept_since(self) -> datetime | None:
-        return datetime.fromisoformat(self.began) if self.began else None
-
-
 class Ledger:
     """Use: `open`, then `commit` per batch, then `close`. The lease is held from `open` to `close`."""
+
+    leased = True
 
     def __init__(
         self, database: Database, account: Account, entity: Entity, *, kind: str, run_id: str | None, lease_seconds: int
@@ -102,6 +85,10 @@ class Ledger:
         cursor.execute("select commits from sync.logs where id = %s", (self.state.log_id,))
         row = cursor.fetchone()
         return row is not None and row[0] == self._commits
+
+    def beside_another(self, cursor: Cursor) -> bool:
+        """Whether another sync of the entity, which writes as this one may, has begun and not ended."""
+        return False
 
     def end_commit(
         self,
@@ -192,38 +179,49 @@ class Ledger:
             row = cursor.fetchone()
             assert row is not None and cursor.description  # noqa: S101  the row was inserted by open
             totals = {d.name: value for d, value in zip(cursor.description, row, strict=True)}
-            if whole:
-                cursor.execute(
-                    "delete from sync.sightings where account = %s and entity = %s",
-                    (self._account, self._entity),
-                )
-            cursor.execute(
-                "update sync.metadata set lease_holder = null, lease_until = null,"
-                " watermark = coalesce(greatest(watermark, %(watermark)s), watermark),"
-                " last_full_at = case when %(full)s then now() else last_full_at end,"
-                " last_incremental_at = case when %(incremental)s then now() else last_incremental_at end,"
-                " cursor = case when %(whole)s then null else cursor end, rows = coalesce(%(rows)s, rows),"
-                " rights = case when %(full)s then %(rights)s else rights end,"
-                " last_error = case when %(failed)s then %(error)s end,"
-                " last_error_at = case when %(failed)s then now() end"
-                " where account = %(account)s and entity = %(entity)s and lease_fence = %(fence)s",
-                {
-                    "watermark": watermark,
-                    "full": whole and not error,
-                    "whole": whole,
-                    "rows": rows,
-                    "rights": rights,
-                    "failed": error is not None,
-                    "incremental": self._kind == "incremental" and not error,
-                    "error": str(error) if error else None,
-                    "account": self._account,
-                    "entity": self._entity,
-                    "fence": self.state.fence,
-                },
-            )
+            self._let_go(cursor, str(error) if error else None, watermark, rows, rights, whole=whole)
             return totals
 
         return self._database.transaction(work)
+
+    def _let_go(
+        self,
+        cursor: Cursor,
+        error: str | None,
+        watermark: datetime | None,
+        rows: int | None,
+        rights: str | None,
+        *,
+        whole: bool,
+    ) -> None:
+        if whole:
+            cursor.execute(
+                "delete from sync.sightings where account = %s and entity = %s", (self._account, self._entity)
+            )
+        cursor.execute(
+            "update sync.metadata set lease_holder = null, lease_until = null,"
+            " watermark = coalesce(greatest(watermark, %(watermark)s), watermark),"
+            " last_full_at = case when %(full)s then now() else last_full_at end,"
+            " last_incremental_at = case when %(incremental)s then now() else last_incremental_at end,"
+            " cursor = case when %(whole)s then null else cursor end, rows = coalesce(%(rows)s, rows),"
+            " rights = case when %(full)s then %(rights)s else rights end,"
+            " last_error = case when %(failed)s then %(error)s end,"
+            " last_error_at = case when %(failed)s then now() end"
+            " where account = %(account)s and entity = %(entity)s and lease_fence = %(fence)s",
+            {
+                "watermark": watermark,
+                "full": whole and not error,
+                "whole": whole,
+                "rows": rows,
+                "rights": rights,
+                "failed": error is not None,
+                "incremental": self._kind == "incremental" and not error,
+                "error": error,
+                "account": self._account,
+                "entity": self._entity,
+                "fence": self.state.fence,
+            },
+        )
 
     def _open(self, cursor: Cursor) -> State:
         cursor.execute(
@@ -241,12 +239,7 @@ class Ledger:
         holder, held, fence, watermark, saved, last_full_at, rows, rights = row
         if held and not holder_is_dead(holder):
             raise AlreadyRunning(f"already running: {holder}", account=self._account, entity=self._entity)
-        cursor.execute(
-            "update sync.logs set status = 'lost', finished_at = clock_timestamp(),"
-            " error = 'its process ended without a word' where account = %s and entity = %s"
-            " and status = 'running'",
-            (self._account, self._entity),
-        )
+        close_lost(cursor, self._account, self._entity, leased=True)
         cursor.execute(
             "insert into sync.logs (account, system, entity, kind, run_id) values (%s, %s, %s, %s, %s)"
             " returning id, nextval('sync.seen')",

@@ -5,16 +5,20 @@ Nothing is enforced and no stub row is made: the child is stored as it is, and w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from sync_assets.entity import Link
+from sync_assets.load.database import Database
 from sync_assets.load.target import Target
 
 HEAL_AT_ONCE = 200
 """Requests for parents by key in one sync; the rest follow with the next."""
+
+HEAL_BESIDE = 10
+"""The same for a sync that webhooks asked for: it is to be over in a moment."""
 
 NEXT_TRY = "least(interval '1 day', interval '5 minutes' * power(2, tries))"
 
@@ -64,6 +68,11 @@ with due as (
 select key from due order by key
 """  # noqa: S608  NEXT_TRY is ours
 
+ANY_DUE = """
+select exists (select from sync.missing_parents
+                where account = %s and entity = any(%s) and state <> 'gone' and next_try_at <= clock_timestamp())
+"""
+
 TOMBSTONED = """
 update sync.missing_parents m set state = 'gone', evidence = 'gone since ' || t.deleted_at::date || ': ' || t.evidence
   from sync.tombstones t
@@ -104,13 +113,8 @@ def note_missing(cursor: Cursor, child: Target, parent: Target, link: Link, sync
 
     `sync_id` limits the look to the rows of one sync; None looks at the whole table.
     """
-    where = {
-        "account": child.account,
-        "entity": parent.entity.name,
-        "child": child.entity.name,
-        "columns": ", ".join(link.names),
-    }
     scope = sql.SQL("true") if sync_id is None else sql.SQL("c.sync_id = {}").format(sql.Literal(sync_id))
+    where = _where(child, parent, link)
     cursor.execute(sql.SQL(AWAIT).format(orphans=orphans(child, parent, link, scope)), where)
     new = cursor.rowcount
     cursor.execute(
@@ -118,6 +122,23 @@ def note_missing(cursor: Cursor, child: Target, parent: Target, link: Link, sync
         where,
     )
     return new
+
+
+def note_missing_of(cursor: Cursor, child: Target, parent: Target, link: Link, keys: Sequence[str]) -> None:
+    """The same for the rows with these keys, without a look at any other row."""
+    these = sql.SQL("exists (select from unnest({}::text[]) k(key) where {})").format(
+        sql.Literal(list(keys)), child.same_key("c", child.parts("k.key"))
+    )
+    cursor.execute(sql.SQL(AWAIT).format(orphans=orphans(child, parent, link, these)), _where(child, parent, link))
+
+
+def _where(child: Target, parent: Target, link: Link) -> dict[str, str]:
+    return {
+        "account": child.account,
+        "entity": parent.entity.name,
+        "child": child.entity.name,
+        "columns": ", ".join(link.names),
+    }
 
 
 def settle(cursor: Cursor, parent: Target) -> None:
@@ -136,11 +157,16 @@ def settle(cursor: Cursor, parent: Target) -> None:
         cursor.execute(TOMBSTONED, where)
 
 
-def due(cursor: Cursor, parent: Target) -> list[str]:
-    """Keys of parents to be asked for now; nobody else is told them for a while."""
-    most = HEAL_AT_ONCE * (parent.entity.one.at_once if parent.entity.one else 1)
+def due(cursor: Cursor, parent: Target, requests: int = HEAL_AT_ONCE) -> list[str]:
+    """Keys of parents to be asked for now, in so many requests; nobody else is told them for a while."""
+    most = requests * (parent.entity.one.at_once if parent.entity.one else 1)
     cursor.execute(DUE, {"account": parent.account, "entity": parent.entity.name, "most": most})
     return [key for (key,) in cursor.fetchall()]
+
+
+def any_due(database: Database, account: str, goals: Sequence[str]) -> bool:
+    """Whether parents of one of these entities are to be asked for."""
+    return bool(database.query(ANY_DUE, (account, list(goals)))[0])
 
 
 def tried(cursor: Cursor, parent: Target, outcomes: Mapping[str, tuple[str, str]]) -> None:

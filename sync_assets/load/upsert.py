@@ -1,12 +1,14 @@
 """Decides before it writes: unchanged records cost one look-up by key; the rest pass a staging table in one statement.
 
 Guard: content wins when its source time is newer, or equal (no time counts as equal) and it was asked for later. So a
-page that was read before a webhook and loaded after it loses. What the API shows wins over what was pushed before.
+page that was read before a webhook and loaded after it loses; nor does it bring back who was looked for since in vain.
+What the API shows wins over what was pushed before.
 """
 
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import psycopg2
@@ -50,12 +52,12 @@ with judged as materialized (
       offset 0
     ) incoming
 ), renewed as (
-  update {table} t set payload_hash = j.hash, payload_shape = j.shape
+  update {table} t set payload_hash = j.hash, payload_shape = j.shape, seen = greatest(t.seen, j.seen)
     from judged j
    where j.same and {same_judged}
   returning 1
 ), to_write as (
-  select doc, hash, seen, shape from judged where not same
+  select key, doc, hash, seen, shape from judged where not same
 ), written as ({written})
 select (select count(*) from renewed), {outcome}
 """
@@ -63,14 +65,15 @@ select (select count(*) from renewed), {outcome}
 # Nothing is held of what is staged: there is nothing to compare with, and judging would cost a tenth of a first load.
 TAKE = """
 with to_write as not materialized (
-  select case when adds = '{{}}' then doc::jsonb else doc::jsonb - adds end as doc, hash, seen, shape from sync_stage
+  select key, case when adds = '{{}}' then doc::jsonb else doc::jsonb - adds end as doc, hash, seen, shape
+    from sync_stage
 ), written as ({written})
 select 0, {outcome}
 """
 
 WRITTEN = """
   insert into {table} as t (raw_json, seen, sync_id, payload_hash, payload_shape)
-  select doc, seen, %(sync_id)s, hash, shape from to_write
+  select doc, seen, %(sync_id)s, hash, shape from to_write where {not_buried}
   on conflict ({key_columns}) do update set
     raw_json = excluded.raw_json, seen = excluded.seen, sync_id = excluded.sync_id,
     payload_hash = excluded.payload_hash, payload_shape = excluded.payload_shape, synced_at = now()
@@ -104,9 +107,21 @@ select {text} as key, t.payload_hash as hash, t.payload_shape as shape
   from unnest(%(keys)s::text[]) sought(key) join {table} t on {same}
 """
 
+TOMBSTONES = "select exists (select from sync.tombstones where account = %(account)s and entity = %(entity)s)"
+
+NOT_BURIED = """
+not exists (select from sync.tombstones b
+             where (b.account, b.entity, b.key) = (%(account)s, %(entity)s, to_write.key) and b.seen > to_write.seen)
+"""
+
 FORGET_TOMBSTONES = """
 delete from sync.tombstones where account = %(account)s and entity = %(entity)s and key = any(%(keys)s)
-   and exists (select from sync.tombstones where account = %(account)s and entity = %(entity)s)
+"""
+
+# What was looked at again and is the same still: a burial that rests on an older look must not count against it.
+SEEN_AGAIN = """
+update {table} t set seen = s.seen
+  from unnest(%(keys)s::text[], %(seen)s::bigint[]) s(key, seen) where {same_key} and t.seen < s.seen
 """
 
 
@@ -164,7 +179,8 @@ def write(cursor: Cursor, target: Target, rows: list[Row], sync_id: int) -> Coun
     """Writes rows that differ from what is stored. Raises psycopg2's DataError for a value that jsonb refuses."""
     if not rows:
         return Counts()
-    if not any(row.held or row.read.adds for row in rows) and _taken_straight(cursor, target, rows, sync_id):
+    straight = not any(row.held or row.read.adds for row in rows) and not _any_buried(cursor, target)
+    if straight and _taken_straight(cursor, target, rows, sync_id):
         return Counts(created=len(rows))
     open_stage(cursor)
     columns = sql.SQL("key, doc, hash, seen, shape, omits, adds")
@@ -190,7 +206,6 @@ def _taken_straight(cursor: Cursor, target: Target, rows: list[Row], sync_id: in
             raise
         cursor.execute("rollback to savepoint straight")
         return False
-    _forget_tombstones(cursor, target, [row.key for row in rows])
     crash.point("after upsert")
     return True
 
@@ -220,11 +235,20 @@ def decide(cursor: Cursor, target: Target, sync_id: int, staged: int) -> Counts:
         "staged": staged,
         "volatile": list(entity.volatile),
         "pushed": entity.pushed_shape,
+        **_whose(target),
     }
     cursor.execute(sql.SQL(LOCK).format(table=target.table, same_key=same_key, keys=target.key_columns("t")), given)
-    names = {"table": target.table, "key_columns": target.key_columns(), "key_text": target.key_text("t")}
+    held = cursor.rowcount
+    # Asked behind the locks: whoever was burying one of these rows has ended.
+    buried = _any_buried(cursor, target)
+    names = {
+        "table": target.table,
+        "key_columns": target.key_columns(),
+        "key_text": target.key_text("t"),
+        "not_buried": sql.SQL(NOT_BURIED if buried else "true"),
+    }
     cursor.execute(
-        sql.SQL(DECIDE if cursor.rowcount else TAKE).format(
+        sql.SQL(DECIDE if held else TAKE).format(
             **names,
             same_key=same_key,
             same_judged=target.same_key("t", target.parts("j.key")),
@@ -236,11 +260,24 @@ def decide(cursor: Cursor, target: Target, sync_id: int, staged: int) -> Counts:
     row = cursor.fetchone()
     assert row is not None  # noqa: S101  an aggregate without GROUP BY has one row
     same, created, updated, born = row
-    if born:
-        _forget_tombstones(cursor, target, born)
+    if born and buried:
+        cursor.execute(FORGET_TOMBSTONES, _whose(target) | {"keys": born})
     crash.point("after upsert")
     return Counts(created=created, updated=updated, unchanged=same, stale=staged - same - created - updated)
 
 
-def _forget_tombstones(cursor: Cursor, target: Target, born: list[str]) -> None:
-    cursor.execute(FORGET_TOMBSTONES, {"account": target.account, "entity": target.entity.name, "keys": born})
+def seen_again(cursor: Cursor, target: Target, rows: Iterable[Row]) -> None:
+    """Notes of rows that were found unchanged when that was."""
+    seen = {row.key: row.seen for row in rows}
+    statement = sql.SQL(SEEN_AGAIN).format(table=target.table, same_key=target.same_key("t", target.parts("s.key")))
+    cursor.execute(statement, {"keys": sorted(seen), "seen": [seen[key] for key in sorted(seen)]})
+
+
+def _any_buried(cursor: Cursor, target: Target) -> bool:
+    cursor.execute(TOMBSTONES, _whose(target))
+    row = cursor.fetchone()
+    return bool(row and row[0])
+
+
+def _whose(target: Target) -> dict[str, str]:
+    return {"account": target.account, "entity": target.entity.name}

@@ -7,6 +7,7 @@ import dagster as dg
 
 from sync_assets.account import Account
 from sync_assets.check import CHECKS, Finding, Scope, check_entity, checks_of
+from sync_assets.check.inbox import inbox_is_worked_off
 from sync_assets.entity import Entity
 from sync_assets.errors import SyncError
 from sync_assets.orchestration.io_manager import failure
@@ -37,6 +38,24 @@ def _checks(account: Account, entity: Entity) -> dg.AssetChecksDefinition:
             yield as_result(key, finding)
 
     return checks
+
+
+def inbox_checks(account: Account) -> list[dg.AssetChecksDefinition]:
+    """One per account whose webhooks we receive, on the first entity that they tell of."""
+    told = [entity.name for entity in account.entities if entity.hints]
+    if not (account.endpoints and told):
+        return []
+    key = dg.AssetKey([account.name, told[0]])
+    doc = (inbox_is_worked_off.__doc__ or "").partition(". ")[0]
+
+    @dg.asset_check(asset=key, name=inbox_is_worked_off.__name__, description=f"{doc}.")
+    def check(sync: Sync) -> dg.AssetCheckResult:
+        try:
+            return as_result(key, inbox_is_worked_off(sync.connection(account).database, account.name))
+        except SyncError as e:
+            raise failure(e) from None
+
+    return [check]
 
 
 def scope_of(connection: Connected, entity: Entity, run_id: str) -> Scope:

@@ -6,9 +6,9 @@ and after the last one, and it can end a run without failing it. Inside, steps r
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import dagster as dg
 from dagster._core.events import DagsterEvent, EngineEventData
@@ -22,6 +22,7 @@ from sync_assets.entity import QueuedJob
 from sync_assets.errors import MissingSetting, SyncError
 from sync_assets.load import jobs
 from sync_assets.load.database import Database
+from sync_assets.load.heartbeat import beating
 from sync_assets.orchestration.io_manager import failure
 from sync_assets.orchestration.jobs import Job
 from sync_assets.orchestration.queue import AGAIN, requester, settle
@@ -92,7 +93,8 @@ class OneAtATime(InProcessExecutor):
         run_id = plan_context.run_id
         said: list[str] = []
         try:
-            with _held(database, run_id):
+            lease = sync_settings().sync_lease_seconds
+            with beating(partial(jobs.renew, database, run_id, lease_seconds=lease), lease, "job lease"):
                 for event in super().execute(plan_context, execution_plan):
                     if event.is_step_failure:
                         said.append(_words(event))
@@ -129,26 +131,6 @@ def _database() -> Iterator[Database]:
         yield database
     finally:
         database.close()
-
-
-@contextmanager
-def _held(database: Database, run_id: str) -> Iterator[None]:
-    """Renews the job's lease while its steps run."""
-    lease = sync_settings().sync_lease_seconds
-    over = threading.Event()
-
-    def hold() -> None:
-        while not over.wait(lease / 3):
-            with suppress(SyncError):
-                jobs.renew(database, run_id, lease_seconds=lease)
-
-    thread = threading.Thread(target=hold, name="job lease", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def _words(event: DagsterEvent) -> str:

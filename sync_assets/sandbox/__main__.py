@@ -24,6 +24,12 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
+def _webhook(text: str) -> tuple[str, str, dict[str, str]]:
+    system, rest = _pair(text)
+    url, *secrets = rest.split(",")
+    return system, url, dict(map(_pair, secrets))
+
+
 def _rate(text: str) -> tuple[str, float]:
     name, value = _pair(text)
     return name, float(value)
@@ -45,6 +51,15 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--rate", type=_rate, action="append", default=[], help=f"0 = no limit; default {RATES}")
     arguments.add_argument("--fault", action="append", default=[], metavar="ID[:system][:k=v,...]")
     arguments.add_argument("--switch", type=_pair, action="append", default=[], metavar="NAME=VALUE")
+    arguments.add_argument(
+        "--webhook",
+        type=_webhook,
+        action="append",
+        default=[],
+        metavar="SYSTEM=URL[,secret=...]",
+        help="send every event there; SYSTEM is one of the five or bitrix.shop (its PHP handler); --switch"
+        " webhooks.speed=FACTOR hastens retries; POST /_webhooks at the control port registers later",
+    )
     arguments.add_argument("--replay", type=Path, metavar="DIR")
     arguments.add_argument("--port-file", type=Path)
     return arguments
@@ -66,6 +81,8 @@ def main() -> int:
             replay=given.replay,
             switches=dict(given.switch),
         )
+        for system, url, secrets in given.webhook:
+            sandbox.webhooks.register(system, url, **secrets)
         for text in given.fault:
             sandbox.faults.parse(text)
     except RefusedError as error:

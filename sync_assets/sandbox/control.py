@@ -6,6 +6,7 @@ oracle that tests, the demo and a human with curl share.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from msgspec import MsgspecError
@@ -24,8 +25,9 @@ class Control:
     async def __call__(self, scope: transport.Message, receive: transport.Receive, send: transport.Send) -> None:
         request = await transport.read(scope, receive)
         try:
-            answer = self._answer(request)
-        except (ValueError, TypeError, KeyError, MsgspecError) as error:
+            # Elsewhere, since a burst or a day of life would keep every API waiting.
+            answer = await asyncio.to_thread(self._answer, request)
+        except (ValueError, TypeError, KeyError, TimeoutError, MsgspecError) as error:
             answer = of_json({"error": str(error)}, 400)
         await transport.write(send, answer, [])
 
@@ -54,6 +56,27 @@ class Control:
                 return of_json([_fault(fault) for fault in sandbox.faults.active()])
             case "POST", ["_faults"]:
                 return of_json(_fault(sandbox.faults.set(given.pop("id"), **given)))
+            case "GET", ["_webhooks"]:
+                return of_json(sandbox.webhooks.as_dict(int(request.query.get("since", 0))))
+            case "GET", ["_webhooks", "changes"]:
+                return of_json(sandbox.webhooks.listed_changes(int(request.query.get("since", 0))))
+            case "GET", ["_webhooks", "counts"]:
+                return of_json(sandbox.webhooks.counts())
+            case "POST", ["_webhooks"]:
+                hook = sandbox.webhooks.register(given.pop("system"), given.pop("url"), **given)
+                return of_json({"id": hook.id})
+            case "POST", ["_webhooks", "speed"]:
+                sandbox.webhooks.speed = float(given["factor"])
+                return of_json({"factor": sandbox.webhooks.speed})
+            case "POST", ["_webhooks", "burst"]:
+                return of_json(sandbox.webhooks.burst(given["system"], int(given["events"]), int(given["records"])))
+            case "POST", ["_webhooks", "settled"]:
+                sandbox.webhooks.settled(float(given.get("timeout", 10)))
+                return of_json({"deliveries": len(sandbox.webhooks.deliveries)})
+            case "DELETE", ["_webhooks"]:
+                id = request.query.get("id")
+                sandbox.webhooks.remove(request.query["system"], int(id) if id else None)
+                return of_json({"removed": True})
             case "DELETE", ["_faults"]:
                 sandbox.faults.clear(request.query.get("id"))
                 return of_json({"faults": len(sandbox.faults.active())})

@@ -5,12 +5,18 @@ and a request carries a `keep` predicate that dialects apply before paging. So o
 damage any single record of any system, down to the byte, without knowing the system.
 """
 
+from __future__ import annotations
+
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import msgspec
+
+if TYPE_CHECKING:
+    from sync_assets.sandbox.webhooks.news import Heard
+    from sync_assets.sandbox.webhooks.vendor import Vendor
 
 Record = dict[str, Any]
 encode = msgspec.json.encode
@@ -57,6 +63,8 @@ class Answer:
     tail: bytes = b"]"
     headers: dict[str, str] = field(default_factory=dict)
     content_type: str = JSON
+    # What must be asked elsewhere first, outside the world's lock; its answer takes this one's place.
+    later: Callable[[], Awaitable[Answer]] | None = None
 
     @property
     def is_list(self) -> bool:
@@ -102,6 +110,8 @@ class System:
 
     name: ClassVar[str]
     revision: int = 0
+    # Who tells of its changes.
+    vendors: tuple[Vendor, ...] = ()
 
     def credentials(self) -> dict[str, str]:
         raise NotImplementedError
@@ -146,6 +156,15 @@ class System:
     def live(self, rng: random.Random) -> None:
         """One step of the company's life; changes at least one record."""
         raise NotImplementedError
+
+    def touch(self, record: int, turn: int) -> Any:
+        """One edit of the n-th record that webhooks tell of, another at each turn; its key."""
+        raise NotImplementedError
+
+    def heard(self, news: list[Heard]) -> None:
+        """What one edit changed, for whoever tells of it."""
+        for vendor in self.vendors:
+            vendor.hear(news)
 
     def afflict(self, fault: str, options: Record | None = None) -> None:
         """Faults that are facts of the world (hostile names, rings): truth and answers agree on them."""

@@ -1,7 +1,7 @@
 """The switches: one per row of faults.md, set by its id, counted when it struck.
 
 The non-obvious decision: a fault says *when* it acts (instead of the answer, on the request, on the rows,
-on the body, on the wire, after the answer, on the world), so the frame stays one straight line and a new
+on the body, on the wire, after the answer, on a webhook, on the world), so the frame stays one straight line and a new
 system inherits all of them. `times` counts strikes, not requests: a fault aimed at a record waits until
 that record comes by.
 """
@@ -86,6 +86,13 @@ KINDS: dict[str, Kind] = {
     "V6": _kind("rows", _RECORD, "nested, long_key, wrong_type"),
     "V7": _kind("rows", _RECORD, "id missing, null, string, duplicate"),
     "V8": _kind("rows", "record field value", "a key twice in one object; the last is the true one"),
+    "W1": _kind("delivery", "copies p", "webhooks arrive copies= more times, at once"),
+    "W2": _kind("delivery", "variant p", "webhooks forged: variant= secret, body (changed), missing, truncated"),
+    "W3": _kind("delivery", "seconds p", "webhooks signed seconds= ago; less than 0: in the future"),
+    "W4": _kind("delivery", "window delay p", "webhooks out of order: mixed within window=, or delay= seconds late"),
+    "W5": _kind("world", "events records", "events= changes of records= records, as fast as they can be made"),
+    "W11": _kind("delivery", "p", "webhooks are never sent: p= share of them"),
+    "W12": _kind("world", "event entity key", "a webhook of something that did not happen"),
 }
 
 

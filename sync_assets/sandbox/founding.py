@@ -10,10 +10,12 @@ from typing import Generic, Protocol, TypeVar
 
 from sync_assets.sandbox.clock import Clock
 from sync_assets.sandbox.dialect import System
+from sync_assets.sandbox.webhooks.news import News
 
 
 class Company(Protocol):
     revision: int
+    news: News
 
 
 C = TypeVar("C", bound=Company)
@@ -24,7 +26,7 @@ class FoundedLate(System, Generic[C]):
         self, dice: random.Random, clock: Clock, lock: threading.RLock, switches: dict[str, str], size: str
     ) -> None:
         self.switches, self._size = switches, size
-        self._dice, self._clock, self._lock = dice, clock, lock
+        self._dice, self.clock, self.lock = dice, clock, lock
         self._company: C | None = None
 
     def first_day(self) -> C:
@@ -34,9 +36,11 @@ class FoundedLate(System, Generic[C]):
     @property
     def company(self) -> C:
         if self._company is None:
-            with self._lock:
+            with self.lock:
                 if self._company is None:
-                    self._company = self.first_day()
+                    company = self.first_day()
+                    company.news.listener = self.heard
+                    self._company = company
         return self._company
 
     @property

@@ -7,12 +7,8 @@ the test around it.
 """
 
 import asyncio
-import logging
 import socket
 import threading
-import time
-from dataclasses import asdict, dataclass
-from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,10 +16,12 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from sync_assets.sandbox import damage, transport
+from sync_assets.sandbox import damage
 from sync_assets.sandbox.control import Control
 from sync_assets.sandbox.dialect import Answer, RefusedError, Request, System, Throttle
+from sync_assets.sandbox.door import Door, Entry
 from sync_assets.sandbox.faults import Fault, Faults
+from sync_assets.sandbox.webhooks.exchange import Webhooks
 from sync_assets.sandbox.world import World
 
 # Requests a second; a system's further limits are named after it.
@@ -34,24 +32,6 @@ RATES = {
 
 # Longer than any pause of a client that paces itself: a pool must not meet a connection closed under it.
 KEEP_ALIVE = 75
-
-
-@dataclass(slots=True)
-class Entry:
-    """One line of the request log."""
-
-    monotonic: float
-    time: float
-    system: str
-    method: str
-    path: str
-    query: dict[str, str]
-    status: int = 0
-    bytes: int = 0
-    body: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 class Sandbox:
@@ -68,6 +48,7 @@ class Sandbox:
         self.world = World(seed, size, cards, Path(replay) if replay else None, switches)
         self.faults = Faults(seed)
         self.faults.on_world = self._afflict
+        self.webhooks = Webhooks(self.world, self.faults)
         self.latency = latency
         self.requests: list[Entry] = []
         self.violations: list[Entry] = []
@@ -122,6 +103,7 @@ class Sandbox:
         for name, system in self.world.systems.items():
             credentials = system.credentials()
             book[name] = {"url": self.url(name) + credentials.pop("path", ""), **credentials}
+        book["webhooks"] = {name: vendor.known() for name, vendor in self.webhooks.vendors.items() if vendor.known()}
         return book
 
     def __enter__(self) -> Self:
@@ -149,6 +131,7 @@ class Sandbox:
         self._loop = None
         for listener in self._sockets.values():
             listener.close()
+        self.webhooks.stop()
 
     def _run(self, started: threading.Event) -> None:
         loop = self._loop = _event_loop()
@@ -164,7 +147,7 @@ class Sandbox:
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
-        apps: dict[str, Any] = {name: _Door(self, system) for name, system in self.world.systems.items()}
+        apps: dict[str, Any] = {name: Door(self, system) for name, system in self.world.systems.items()}
         for name, app in {"control": Control(self), **apps}.items():
             config = uvicorn.Config(
                 app, lifespan="off", access_log=False, log_config=None, log_level="critical", ws="none",
@@ -192,10 +175,13 @@ class Sandbox:
         await asyncio.sleep(0)
 
     def _afflict(self, fault: Fault) -> None:
+        if fault.id in ("W5", "W12"):
+            return self.webhooks.afflict(fault)
         for name, system in self.world.systems.items():
             if fault.system in (None, name):
                 with self.world.lock:
                     system.afflict(fault.id, fault.options)
+        return None
 
     def admit(self, entry: Entry, request: Request) -> Throttle | None:
         """Log a request and count it against its system's limit, at the moment it arrived."""
@@ -252,37 +238,6 @@ class Sandbox:
         if not request.strict or key is None or request.keep is None or request.keep(bytes(key).decode().strip('"')):
             return answer
         return system.missing()
-
-
-class _Door:
-    """The ASGI side of one system."""
-
-    def __init__(self, sandbox: Sandbox, system: System) -> None:
-        self._sandbox, self._system = sandbox, system
-
-    async def __call__(self, scope: transport.Message, receive: transport.Receive, send: transport.Send) -> None:
-        sandbox, system = self._sandbox, self._system
-        request = await transport.read(scope, receive)
-        entry = Entry(time.monotonic(), time.time(), system.name, request.method, request.path, dict(request.query))
-        entry.body = request.body.decode("utf-8", "replace")
-        throttle = sandbox.admit(entry, request)
-        if sandbox.latency:
-            await asyncio.sleep(sandbox.latency)
-        try:
-            with sandbox.world.lock:
-                answer = sandbox.answer(system, request, throttle)
-        except Exception:
-            # A bug of the sandbox must not look like a fault of the vendor.
-            logging.getLogger(__name__).exception("the sandbox failed on %s", request.path)
-            answer = Answer(500, b"bug in the sandbox", content_type="text/plain")
-        wire = sandbox.faults.aimed("wire", system.name, request)
-        moment = sandbox.world.clock.peek()
-        for fault in wire:
-            if fault.id == "P9":
-                moment = moment.fromtimestamp(moment.timestamp() + float(fault.option("skew", 600)), moment.tzinfo)
-        answer.headers["date"] = format_datetime(moment, usegmt=True)
-        entry.status = answer.status
-        entry.bytes = await transport.write(send, answer, wire)
 
 
 def _rates(given: dict[str, float]) -> dict[str, float]:

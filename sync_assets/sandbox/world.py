@@ -22,14 +22,20 @@ from sync_assets.sandbox.worksection.api import Worksection
 SIZES = ("tiny", "demo", "bench")
 
 SWITCHES = {
+    "webhooks.speed": "1",  # by what the vendors' waits between two attempts are divided
     "kaiten.reset": "epoch",  # X-RateLimit-Reset: epoch | seconds
     "kaiten.throttle_body": "message",  # body of a 429: message | empty
     "kaiten.missing_card": "403",  # empty 403 (seen live) | 404
     "kaiten.writes": "200",  # 200 with the record | empty: 200 with an empty body
+    "kaiten.tag_updates": "no",  # tags and members of a card are a card:update beside their own event: no | yes
+    "kaiten.hook_retries": "0",  # of a webhook that was not taken
     "worksection.throttle": "json",  # json: HTTP 200 with an error | 429: HTTP 429 and Retry-After
     "worksection.cap": "10000",  # most records in one answer
     "worksection.skew": "300",  # seconds the HMAC stamp may be off
     "worksection.utc_offset": "0",  # hours between UTC and the account's local time
+    "worksection.hook_page": "task",  # of a webhook's object: task (/task/ID/, as in production) | project (documented)
+    "worksection.hook_check": "array",  # body of the call that tries a new address: array (empty) | empty
+    "worksection.hook_batch": "1",  # most events in one body
     "worksection.child_tags": "yes",  # tags of children in get_tasks: yes | no
     "hubspot.contacts": "",  # how many, instead of the size's own; so deals and calls
     "hubspot.deals": "",
@@ -56,6 +62,9 @@ SWITCHES = {
     "hubspot.restore": "silent",  # a restored record's last-modified: silent | touch
     "hubspot.inline_associations": "100",  # most in one inline list
     "hubspot.association_page": "500",  # most of one record in an association batch
+    "hubspot.signatures": "v1,v3",  # of webhooks
+    "hubspot.hook_types": "classic",  # classic (contact.*, deal.*; object.* for calls) | object (object.* for all)
+    "hubspot.hook_batch": "100",  # most events in one body
     "hubspot.to_object_id": "number",  # toObjectId: number (documented) | string (specified)
     "kommo.leads": "",  # how many, instead of the size's own; people and tasks follow
     "kommo.era": "now",  # keys of records: now | 2020 (as recorded)
@@ -74,6 +83,12 @@ SWITCHES = {
     "kommo.unknown_filter": "ignore",  # ignore | 400
     "kommo.created_filter": "works",  # filter[created_at] of contacts: works | ignored
     "kommo.throttle_body": "text",  # body of a 429: text | html | empty | json
+    "kommo.hook_era": "now",  # bodies of webhooks: now | 2016 (as recorded)
+    "kommo.hook_status": "both",  # a lead that changes its stage: both (update and status) | status
+    "kommo.hook_tasks": "always",  # task[update] goes to whoever has a task setting: always | listed (only update_task)
+    "kommo.hook_batch": "10",  # most events in one body
+    "kommo.hook_again": "replace",  # settings of an address that is posted again: replace | merge
+    "kommo.hook_enables": "no",  # posting it again switches a disabled one on: no | yes
     "kommo.retry_after": "no",  # with a 429: no | yes
     "kommo.block_after": "30",  # breaches in a minute that are forgiven; 0: any number
     "kommo.block_seconds": "600",  # how long the block lasts; 0: until it is lifted
@@ -102,6 +117,8 @@ SWITCHES = {
     "bitrix.user_stamps": "object",  # TIMESTAMP_X and LAST_ACTIVITY_DATE: object ({}) | site | absent
     "bitrix.user_secrets": "yes",  # user rows carry PASSWORD and CHECKWORD, recognisable ones: yes | no
     "bitrix.payment_touches": "yes",  # a payment or shipment saved moves its order's dateUpdate: yes | no
+    "bitrix.hook_user": "six",  # the buyer in what the shop's handler posts: six (fields) | all (hashes, too)
+    "bitrix.hook_stamp": "epoch",  # webhook_timestamp of it: epoch | iso
     "bitrix.price_touches": "no",  # a new price moves its product's timestampX: no | yes
 }
 

@@ -5,15 +5,15 @@ Batch runs, healing of missing parents and webhooks all come through `sync_entit
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from functools import partial
 
-from sync_assets.entity import Entity
+from sync_assets.entity import Entity, Inside
 from sync_assets.errors import CallVendor, FixConfig, RetryLater, SyncError
 from sync_assets.load import parents
+from sync_assets.load.heard import note_unheard
+from sync_assets.load.heartbeat import beating
 from sync_assets.load.ledger import Ledger
+from sync_assets.load.unleased import Unleased
 from sync_assets.sync.connection import Connected, connected
 from sync_assets.sync.entity_sync import EntitySync
 from sync_assets.sync.request import Kind, Outcome, Progress, Request
@@ -23,7 +23,10 @@ __all__ = ["Connected", "Kind", "Outcome", "Progress", "Request", "connected", "
 
 def sync_entity(connection: Connected, entity: Entity, request: Request, progress: Progress | None = None) -> Outcome:
     """Raises the SyncError that stopped it, after it is in the ledger; what was committed stays and is gone on from."""
-    ledger = Ledger(
+    single = request.of_some and request.kind in ("webhook", "reconcile")
+    # What came inside a parent is as new as that, not as its own read: only a lease keeps its burial true.
+    beside = single and not any(isinstance(read, Inside) for read in entity.reads)
+    ledger = (Unleased if beside else Ledger)(
         connection.database,
         connection.account,
         entity,
@@ -39,7 +42,7 @@ def sync_entity(connection: Connected, entity: Entity, request: Request, progres
         raise e.at(**where) from None
     sync = EntitySync(connection, entity, request, ledger, progress)
     try:
-        with _heartbeat(ledger, connection):
+        with beating(partial(ledger.renew, connection.meter), connection.settings.sync_lease_seconds, "lease"):
             sync.run()
         outcome = sync.close()
     except SyncError as e:
@@ -55,22 +58,32 @@ def sync_entity(connection: Connected, entity: Entity, request: Request, progres
             )
         )
         raise
-    outcome.waiting = heal_parents(connection, entity, request.run_id)
+    told_of = (
+        request.kind == "incremental" and ledger.state.last_full_at and entity.hints and connection.account.endpoints
+    )
+    if told_of and outcome.wrote:
+        own = connection.target(entity.name)
+        connection.database.transaction(partial(note_unheard, target=own, sync_id=outcome.log_id))
+    requests = parents.HEAL_BESIDE if request.kind == "webhook" else parents.HEAL_AT_ONCE
+    outcome.waiting = heal_parents(connection, entity, request.run_id, requests)
     return outcome
 
 
-def heal_parents(connection: Connected, entity: Entity, run_id: str | None) -> int:
+def heal_parents(
+    connection: Connected, entity: Entity, run_id: str | None, requests: int = parents.HEAL_AT_ONCE
+) -> int:
     """Asks for the parents that `entity`'s rows wait for, by key. Answers how many links still wait.
 
     What the source denies is recorded as gone, what it does not show as unreachable, each with its evidence.
     """
     account = connection.account
-    for name in dict.fromkeys(link.to for link in entity.links):
+    goals = list(dict.fromkeys(link.to for link in entity.links))
+    for name in goals if goals and parents.any_due(connection.database, account.name, goals) else ():
         parent = account.entity(name)
         if parent.one is None:
             continue
         goal = connection.target(name)
-        due = connection.database.transaction(partial(parents.due, parent=goal))
+        due = connection.database.transaction(partial(parents.due, parent=goal, requests=requests))
         if not due:
             continue
         outcomes: dict[str, tuple[str, str]] = {}
@@ -86,22 +99,3 @@ def heal_parents(connection: Connected, entity: Entity, run_id: str | None) -> i
         (account.name, entity.name),
     )
     return int(row[0])
-
-
-@contextmanager
-def _heartbeat(ledger: Ledger, connection: Connected) -> Iterator[None]:
-    """Renews the lease while the source makes us wait between commits."""
-    done = threading.Event()
-
-    def beat() -> None:
-        while not done.wait(connection.settings.sync_lease_seconds / 3):
-            with suppress(SyncError):  # the next commit meets the same trouble and reports it
-                ledger.renew(connection.meter)
-
-    thread = threading.Thread(target=beat, name="lease", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()

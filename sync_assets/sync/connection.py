@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
@@ -79,6 +79,8 @@ class Connected:
             tokens=self.tokens,
         )
         self._targets: dict[str, Target] = {}
+        self.names: dict[str, tuple[float, tuple[str, ...]]] = {}  # of `named.names_of`: when they were told, and which
+        self._rows: dict[str, int] = {}
         self._preflight: SyncError | Literal["passed"] | None = None
         self.rights: str | None = None
 
@@ -106,6 +108,15 @@ class Connected:
             entity = self.account.entity(name)
             self._targets[name] = self.database.transaction(lambda cursor: target(cursor, self.account, entity))
         return self._targets[name]
+
+    def rows_of(self, target: Target, did: Mapping[str, Any]) -> int:
+        """How many rows a table has after what a sync of single records did: counted once, then reckoned."""
+        name = target.entity.name
+        if name in self._rows:
+            self._rows[name] += did["created"] - did["deleted"] - did["merged"]
+        else:
+            (self._rows[name],) = self.database.query(sql.SQL("select count(*) from {}").format(target.table))
+        return self._rows[name]
 
     def stored_keys(self, name: str, where: str) -> Sequence[Any]:
         """The keys of an entity's rows, sorted: numbers as numbers, text in byte order."""

@@ -6,7 +6,7 @@ before the record itself was asked for, where the API has such a read, and never
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -19,7 +19,7 @@ from sync_assets.entity import Inside
 from sync_assets.errors import FixConfig, Forbidden, RecordGone
 from sync_assets.extract.pages import Page
 from sync_assets.load import aliases, deletions
-from sync_assets.load.deletions import Departed
+from sync_assets.load.deletions import Departed, Left
 from sync_assets.load.upsert import Counts
 from sync_assets.sync import pushed
 
@@ -36,6 +36,9 @@ class Departures:
         self._entity = sync.entity
         self._target = sync.target
         self._database = sync.connection.database
+        links = sync.entity.links
+        part_of = next((k for k in links if not k.on and {*k.names} < {*sync.entity.keys}), None)
+        self._whole = (part_of, sync.connection.target(part_of.to)) if part_of else None
 
     def find(self, *, complete: bool) -> None:
         """Buries what left the source. Raises FuseBlown where that would be implausibly much."""
@@ -56,9 +59,17 @@ class Departures:
         strange = (key for key, spelling in spelled.items() if spelling is None)
         outcome = self._sync.outcome
         outcome.unreachable = dict.fromkeys(strange, f"it cannot be a key of {self._entity.name}")
-        departed = self._look([spelling for spelling in spelled.values() if spelling is not None])
+        keys = [spelling for spelling in spelled.values() if spelling is not None]
+        departed = self._look(keys)
+        buried = self._bury(departed | self._superseded(None if self._sync.ledger.leased else keys))
+        if departed and self._sync.beside_another():
+            # What the other one has read before must not bring them in, nor was it wrong to leave one alone that it
+            # met again, and unchanged, after it had come back.
+            if buried:
+                departed = self._look(list(departed))
+                self._bury(departed)
+            self._database.transaction(partial(self._ban, departed))
         outcome.gone = {key: d.evidence for key, d in departed.items()}
-        self._bury(departed | self._superseded())
 
     def take_pushed(self) -> None:
         """Of the records that came with the request, those that the source has just denied or does not show.
@@ -88,23 +99,28 @@ class Departures:
                 self._sync.outcome.remark(f"{len(page.keys) - len(keys)} records came without a key: none left its set")
             elif self._same_rights():
                 left = deletions.left_its_set(cursor, self._target, column, values, shown=keys, seen=page.seen)
-                departed |= dict.fromkeys(left, Departed(f"everything of its {column} was read, without it"))
+                how = f"everything of its {column} was read, without it"
+                departed |= dict.fromkeys(left, Departed(how, seen=page.seen))
         if not departed:
             return 0
-        fuse, fewer = self._fuse(), len(departed) - created
-        if fewer > deletions.FUSE_FLOOR:
-            fuse.check(missing=fewer, rows=fewer + shown, seen=shown)
         cursor.execute("select deleted from sync.logs where id = %s", (self._sync.state.log_id,))
         (before,) = cursor.fetchone() or (0,)
-        cursor.execute(sql.SQL("select count(*) from {}").format(self._target.table))
-        (rows,) = cursor.fetchone() or (0,)
-        fuse.check(missing=before + len(departed), rows=before + rows, seen=rows)
+        if before + len(departed) > deletions.FUSE_FLOOR:
+            left_alone = len(departed) - self._bereft(cursor, list(departed))
+            fuse, fewer = self._fuse(), left_alone - created
+            if fewer > deletions.FUSE_FLOOR:
+                fuse.check(missing=fewer, rows=fewer + shown, seen=shown)
+            cursor.execute(sql.SQL("select count(*) from {}").format(self._target.table))
+            (rows,) = cursor.fetchone() or (0,)
+            fuse.check(missing=before + left_alone, rows=before + rows, seen=rows)
         return deletions.bury(cursor, self._target, departed, self._sync.state.log_id)[0]
 
-    def _superseded(self) -> dict[str, Departed]:
+    def _superseded(self, keys: Sequence[str] | None = None) -> dict[str, Departed]:
+        """Of all records, or of those with these keys alone."""
+
         def work(cursor: Cursor) -> dict[str, str]:
-            aliases.learn(cursor, self._target, self._sync.state.log_id)
-            return aliases.superseded(cursor, self._target)
+            aliases.learn(cursor, self._target, self._sync.state.log_id, keys)
+            return aliases.superseded(cursor, self._target, keys)
 
         merged = self._database.transaction(work) if self._entity.merged else {}
         return {key: _merged(into, "the surviving record says so") for key, into in merged.items()}
@@ -136,7 +152,8 @@ class Departures:
         known = self._database.transaction(partial(aliases.known, target=self._target, keys=unseen.keys))
         self._bury({key: _merged(into, "known to be merged") for key, into in known.items()})
         keys = [key for key in unseen.keys if key not in known]
-        self._fuse().check(missing=len(keys) - self._bereft(keys), rows=unseen.living, seen=unseen.seen)
+        bereft = self._database.transaction(partial(self._bereft, keys=keys))
+        self._fuse().check(missing=len(keys) - bereft, rows=unseen.living, seen=unseen.seen)
         if sync.request.allow_deletions is not None:
             sync.outcome.remark(
                 f"up to {sync.request.allow_deletions} deletions were allowed, {len(keys)} records are missing"
@@ -152,15 +169,15 @@ class Departures:
             how = f"no longer in the stored {inside[0]}" if inside else "absent from a complete listing"
             self._bury(dict.fromkeys(keys, Departed(how)))
 
-    def _bereft(self, keys: Sequence[str]) -> int:
+    def _bereft(self, cursor: Cursor, keys: Sequence[str]) -> int:
         """Rows that are parts of a record which has left: no wonder that nobody sees them any more."""
-        parts_of = (link for link in self._entity.links if not link.on and {*link.names} < {*self._entity.keys})
-        if (link := next(parts_of, None)) is None or not keys:
+        if self._whole is None or not keys:
             return 0
-        parent = self._sync.connection.target(link.to)
-        return self._database.transaction(
-            partial(deletions.bereft, target=self._target, parent=parent, link=link, keys=keys)
-        )
+        link, parent = self._whole
+        return deletions.bereft(cursor, self._target, parent, link, keys)
+
+    def _ban(self, departed: Mapping[str, Departed], cursor: Cursor) -> None:
+        deletions.ban(cursor, self._target, departed, self._sync.state.log_id)
 
     def _binned(self, told: dict[str, datetime]) -> None:
         assert self._entity.bin is not None  # noqa: S101  asked by the caller
@@ -188,19 +205,21 @@ class Departures:
                 f"{entity.name} cannot be read by id; the API has no such read",
                 next_step="sync the whole entity instead",
             )
+        looked = int(self._database.query("select nextval('sync.seen')")[0])
         departed: dict[str, Departed] = {}
         held: dict[int, Page] = {}
         for key, found in sync.fetch(by_key=True).by_id(one, keys):
             if isinstance(found, Page):
                 held[id(found)] = found
                 if key not in found.keys and len(found.keys) == 1 and found.keys[0] is not None:
-                    departed[key] = _merged(found.keys[0], "asked for by id")
+                    departed[key] = replace(_merged(found.keys[0], "asked for by id"), seen=found.seen)
                 if sum(len(page.records) for page in held.values()) >= sync.connection.settings.sync_batch_size:
                     self._load(list(held.values()))
                     held = {}
             elif isinstance(found, RecordGone):
-                gone = Departed(found.what, "erased" if entity.erasable else "gone")
-                departed[key] = Departed(found.what, "binned") if found.binned else gone
+                gone: Left = "erased" if entity.erasable else "gone"
+                left: Left = "binned" if found.binned else gone
+                departed[key] = Departed(found.what, left, seen=looked if found.seen is None else found.seen)
             elif isinstance(found, Forbidden):
                 sync.outcome.unreachable[key] = found.what
             else:
@@ -209,21 +228,25 @@ class Departures:
             self._load(list(held.values()))
         return departed
 
-    def _bury(self, departed: dict[str, Departed], *, by_sender: bool = False) -> None:
+    def _bury(self, departed: dict[str, Departed], *, by_sender: bool = False) -> int:
+        """Answers how many left their table. `by_sender`: on the word of whoever pushed these records to us."""
         ledger = self._sync.ledger
 
-        def work(cursor: Cursor) -> None:
-            if ledger.begin_commit(cursor):
-                if into := {key: d.into for key, d in departed.items() if d.into}:
-                    aliases.note(cursor, self._target, into)
-                deleted, merged = deletions.bury(
-                    cursor, self._target, departed, self._sync.state.log_id, by_sender=by_sender
-                )
-                ledger.end_commit(cursor, Counts(), deleted=deleted, merged=merged)
+        def work(cursor: Cursor) -> int:
+            if not ledger.begin_commit(cursor):
+                return len(departed)
+            if into := {key: d.into for key, d in departed.items() if d.into}:
+                aliases.note(cursor, self._target, into)
+            log_id = self._sync.state.log_id
+            deleted, merged = deletions.bury(cursor, self._target, departed, log_id, by_sender=by_sender)
+            ledger.end_commit(cursor, Counts(), deleted=deleted, merged=merged)
+            return deleted + merged
 
-        if departed:
-            self._database.transaction(work)
-            ledger.committed()
+        if not departed:
+            return 0
+        buried = self._database.transaction(work)
+        ledger.committed()
+        return buried
 
 
 def _merged(into: str, how: str) -> Departed:

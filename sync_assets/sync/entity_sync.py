@@ -21,14 +21,15 @@ from sync_assets.extract.pages import Page, Splitter
 from sync_assets.load import drift, nested, parents
 from sync_assets.load.batch import Batch, batch
 from sync_assets.load.database import BadValue
-from sync_assets.load.ledger import Ledger, State
+from sync_assets.load.ledger import Ledger
 from sync_assets.load.slow_path import keep, reject, write_slowly
-from sync_assets.load.upsert import Counts, changed, write
+from sync_assets.load.state import State
+from sync_assets.load.upsert import Counts, changed, seen_again, write
 from sync_assets.sync.connection import Connected
 from sync_assets.sync.departures import Departures
-from sync_assets.sync.named import names_to_ask_for
+from sync_assets.sync.named import names_of
 from sync_assets.sync.pipeline import commit_behind, in_time
-from sync_assets.sync.plan import decide, surely_read
+from sync_assets.sync.plan import decide, of_parents, surely_read
 from sync_assets.sync.request import Outcome, Progress, Request
 
 
@@ -58,6 +59,7 @@ class EntitySync:
         self._claims: list[tuple[int, int]] = []
         self._withheld: list[str] = []
         self._followed: datetime | None = None
+        self._met: set[str] = set()
         self._departures = Departures(self, lambda pages: self._commit(pages, batch(pages, entity.sparse)))
 
     @property
@@ -69,6 +71,10 @@ class EntitySync:
             self.ledger.no_sweep()
             self._departures.by_key(self.request.ids)
             self._departures.take_pushed()
+        elif self.request.parents:
+            self.ledger.no_sweep()
+            self._load(self.fetch().pages(of_parents(self.entity, self.request.parents)))
+            self._derive_all()
         else:
             if self.entity.follows:
                 self._followed = self.ledger.watermark_of(self.entity.follows)
@@ -92,14 +98,16 @@ class EntitySync:
             self._load(self.fetch().pages(plan.reads, since=plan.since, resume=resume))
             for what in self._withheld:
                 self.outcome.remark(f"not read, and nothing of it deleted: {what}")
-            for read in self.entity.reads:
-                if isinstance(read, Inside):
-                    self._derive(read)
+            self._derive_all()
             if self._complete or self.entity.bin or self.entity.merged or self.entity.deletions:
                 self._departures.find(complete=self._complete and not self._withheld)
         self._link()
 
     def close(self) -> Outcome:
+        if not self.ledger.leased:
+            self.outcome.totals = self.ledger.close("success", **self._effort())
+            self.outcome.rows = self.connection.rows_of(self.target, self.outcome.totals)
+            return self.outcome
         stored = sql.SQL("select count(*), max(source_changed_at) from {}").format(self.target.table)
         rows, newest = self.connection.database.query(stored)
         if self.entity.follows:
@@ -131,13 +139,22 @@ class EntitySync:
             "claims": self._claims,
         }
 
+    def beside_another(self) -> bool:
+        return self.connection.database.transaction(self.ledger.beside_another)
+
     def rows(self) -> int:
         return int(self.connection.database.query(sql.SQL("select count(*) from {}").format(self.target.table))[0])
 
     def fetch(self, *, by_key: bool = False) -> Fetch:
         """What carries this entity's reads out; `by_key` where a refusal may mean that one record is gone."""
         if self._names is None:
-            self._names = self._asked_names()
+            self._names = names_of(
+                self.connection,
+                self.target,
+                lambda path, params: self._ask(path, params).body,
+                self.outcome.remark,
+                lasting=not self.ledger.leased,
+            )
 
         def ask(path: str, params: Params, stop: threading.Event, *, body: bytes | None = None) -> Answer:
             return self._ask(path, params, stop=stop, by_key=by_key, body=body)
@@ -150,17 +167,6 @@ class EntitySync:
             remark=self.outcome.remark,
             withheld=self._withheld,
             claims=self._claims,
-        )
-
-    def _asked_names(self) -> tuple[str, ...]:
-        if (named := self.entity.named) is None:
-            return ()
-        return names_to_ask_for(
-            named,
-            lambda path, params: self._ask(path, params).body,
-            self.connection.database,
-            self.target,
-            self.outcome.remark,
         )
 
     def _ask(
@@ -218,7 +224,7 @@ class EntitySync:
             return Counts()
         rows = changed(cursor, self.target, found.rows)
         log_id = self.state.log_id
-        if pages[0].read is not self.entity.pushed:  # that its sender knows fewer fields teaches nothing of the API's
+        if pages[0].read.shape != self.entity.pushed_shape:  # what its sender leaves out teaches nothing of the API
             rows, notes = drift.watch(cursor, self.connection.account.name, self.entity.name, rows)
             for note in notes:
                 self.outcome.remark(note)
@@ -228,6 +234,9 @@ class EntitySync:
         for key, e in found.oversized.items():
             keep(cursor, self.target, e.head, log_id, key=key, reason=e.what, kept=False, size=e.size)
         counts.unchanged += len(found.rows) - len(rows)
+        self._met.update(found.rows)
+        if not self.ledger.leased and self.ledger.beside_another(cursor):
+            seen_again(cursor, self.target, (found.rows[key] for key in found.rows.keys() - {r.key for r in rows}))
         counts.repeated += found.repeated
         counts.rejected += len(found.keyless) + len(found.oversized)
         self.ledger.end_commit(
@@ -240,6 +249,11 @@ class EntitySync:
         )
         crash.point("before commit")
         return counts
+
+    def _derive_all(self) -> None:
+        for read in self.entity.reads:
+            if isinstance(read, Inside):
+                self._derive(read)
 
     def _derive(self, read: Inside) -> None:
         parent = self.connection.target(read.parent)
@@ -274,6 +288,9 @@ class EntitySync:
         def work(cursor: Cursor) -> None:
             parents.settle(cursor, self.target)
             for link, parent in goals:
-                parents.note_missing(cursor, self.target, parent, link, self.state.log_id)
+                if self.ledger.leased:
+                    parents.note_missing(cursor, self.target, parent, link, self.state.log_id)
+                elif self._met:
+                    parents.note_missing_of(cursor, self.target, parent, link, sorted(self._met))
 
         self.connection.database.transaction(work)

@@ -7,7 +7,9 @@ first the names that the table's typed columns are derived from.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
@@ -18,6 +20,13 @@ from sync_assets.load import drift
 from sync_assets.load.database import Database
 from sync_assets.load.target import Target
 
+if TYPE_CHECKING:
+    from sync_assets.sync.connection import Connected
+
+
+LASTING = 300.0
+"""Seconds for which syncs of single records go by the names that the one before them was told."""
+
 
 class _Definition(msgspec.Struct):
     name: str
@@ -26,6 +35,24 @@ class _Definition(msgspec.Struct):
 
 class _Definitions(msgspec.Struct):
     results: list[_Definition]
+
+
+def names_of(
+    connection: Connected,
+    target: Target,
+    ask: Callable[[str, Params], bytes],
+    remark: Callable[[str], None],
+    *,
+    lasting: bool,
+) -> tuple[str, ...]:
+    """The names of an entity's named fields. `lasting`: those that were told a little while ago will do."""
+    if (named := target.entity.named) is None:
+        return ()
+    told_at, names = connection.names.get(target.entity.name, (0.0, ()))
+    if not lasting or not names or time.monotonic() - told_at > LASTING:
+        names = names_to_ask_for(named, ask, connection.database, target, remark)
+        connection.names[target.entity.name] = time.monotonic(), names
+    return names
 
 
 def names_to_ask_for(
@@ -47,6 +74,7 @@ def names_to_ask_for(
         before = drift.read(cursor, account, entity)
         learnt, notes = drift.defined(before, named.part, types)
         if learnt != before:
+            learnt, notes = drift.defined(drift.read(cursor, account, entity, lock=True), named.part, types)
             drift.save(cursor, account, entity, learnt)
         return notes
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sync_assets.entity import Each, Entity, Params, Requested, Whole
 from sync_assets.sync.request import Request
+
+
+def of_parents(entity: Entity, parents: tuple[str, ...]) -> Sequence[Requested]:
+    """The reads that show what belongs to these parents, and nothing else."""
+    if entity.of_parents:
+        return entity.of_parents(parents)
+    return [replace(read, only=parents) for read in entity.reads if isinstance(read, Each)]
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ def surely_read(
 
     Rows may change behind a read that is under way: nothing later than the source's clock at its beginning counts.
     """
-    partial = request.kind == "selective" or request.ids or request.since
+    partial = request.kind == "selective" or request.of_some or request.since
     if partial or not (entity.since or entity.changes):
         return None
     if newest and began:

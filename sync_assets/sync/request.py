@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -19,10 +19,16 @@ class Request:
     kind: Kind = "incremental"
     since: datetime | None = None
     ids: tuple[str, ...] = ()
-    pushed: Mapping[str, bytes] = field(default_factory=dict)
-    """Of `ids` the records that came with the webhook, loaded where the API shows none; null: it was deleted there."""
+    pushed: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
+    """Of `ids` the records that came with webhooks, in order, for where the API shows none; null: it was deleted."""
+    parents: tuple[str, ...] = ()  # all that belongs to these, by an entity's `of_parents`
     allow_deletions: int | None = None
     run_id: str | None = None
+
+    @property
+    def of_some(self) -> bool:
+        """Whether it is about records that are named, or named by their parents."""
+        return bool(self.ids or self.parents)
 
 
 @dataclass
@@ -36,6 +42,11 @@ class Outcome:
     rows: int = 0
     gone: dict[str, str] = field(default_factory=dict)
     unreachable: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def wrote(self) -> int:
+        """Records that came, changed or went."""
+        return sum(int(self.totals.get(name, 0)) for name in ("created", "updated", "deleted", "merged"))
 
     def remark(self, text: str) -> None:
         """Adds to the note, once."""

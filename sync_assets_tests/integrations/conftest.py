@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -31,10 +30,11 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def site(tmp_path: Path, receiver: Receiver) -> Site:
+def site(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Site:
     if shutil.which("php") is None:
         pytest.skip("php is not installed: apt-get install php-cli")
-    site = Site(tmp_path, receiver.url)
+    # Not in the test's own folder, in which nothing may be found of our secrets: the shop has them.
+    site = Site(tmp_path_factory.mktemp("site"), receiver.url)
     site.shop = {
         "orders": [ORDER],
         "users": [USER],

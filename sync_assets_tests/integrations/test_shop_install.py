@@ -1,7 +1,5 @@
 """The installer: one block in init.php that can be taken out again, and never a site that is broken by it."""
 
-from pathlib import Path
-
 import pytest
 
 from sync_assets_tests.integrations.site import Receiver, Site
@@ -70,8 +68,8 @@ def test_bitrix_own_folder_is_used_where_there_is_no_local_one(bare: Site, recei
 
 
 @pytest.mark.parametrize("folder", ["www/upload/var", "www"])
-def test_what_the_web_could_ask_for_is_refused(bare: Site, receiver: Receiver, folder: str, tmp_path: Path) -> None:
-    bare.configure(url=receiver.url, folder=str(tmp_path / folder))
+def test_what_the_web_could_ask_for_is_refused(bare: Site, receiver: Receiver, folder: str) -> None:
+    bare.configure(url=receiver.url, folder=str(bare.root.parent / folder))
     assert "inside the web root" in bare.php("install.php", status=1)
 
 

@@ -1,8 +1,6 @@
-"""One small world per test, over real sockets; payloads that the project did not make are optional."""
+"""One small world per test, over real sockets."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +10,7 @@ from sync_assets.sandbox.server import Sandbox
 from sync_assets_tests.sandbox.bitrix import Shop
 from sync_assets_tests.sandbox.hubspot import Portal
 from sync_assets_tests.sandbox.kommo import Account
+from sync_assets_tests.sandbox.receiver import receiver as receiver
 
 UNLIMITED = {"kaiten": 0.0, "worksection": 0.0, "hubspot": 0.0, "kommo": 0.0, "bitrix": 0.0}
 
@@ -56,15 +55,6 @@ def client(sb: Sandbox) -> Iterator[Client]:
     caller = Client(sb)
     with caller.http:
         yield caller
-
-
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    default = Path(__file__).parents[3] / "shared" / "data"
-    folder = Path(os.environ.get("SYNC_ASSETS_SHARED_DATA", default))
-    if not folder.is_dir():
-        pytest.skip(f"recorded payloads are not at {folder}; set SYNC_ASSETS_SHARED_DATA")
-    return folder
 
 
 @pytest.fixture

@@ -253,4 +253,4 @@ def test_unknown_faults_and_options_are_refused_with_what_there_is(sb: Sandbox) 
     assert (parsed.system, parsed.path, parsed.times) == ("kaiten", "/cards", 2)
     assert parsed.options == {"status": 502, "p": 0.5}
     assert sb.faults.parse("A14:forget=1.0").options == {"forget": 1.0}
-    assert len(KINDS) == 42
+    assert len(KINDS) == 49

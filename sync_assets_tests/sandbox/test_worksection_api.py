@@ -13,6 +13,7 @@ from sync_assets.sandbox.dialect import Request
 from sync_assets.sandbox.server import Sandbox
 from sync_assets.sandbox.worksection import auth
 from sync_assets_tests.sandbox.conftest import UNLIMITED, Client
+from sync_assets_tests.sandbox.receiver import Receiver
 
 
 def hashed(sb: Sandbox, query: str, *, method: str = "GET", slash: str = "/", **more: Any) -> Any:
@@ -54,7 +55,7 @@ def test_the_hash_is_taken_over_the_query_as_sent_or_decoded(sb: Sandbox) -> Non
 
 
 @pytest.mark.parametrize("how", ["key", "token"])
-def test_the_official_client_works_unmodified(sb: Sandbox, how: str) -> None:
+def test_the_official_client_works_unmodified(sb: Sandbox, receiver: Receiver, how: str) -> None:
     ours = official(sb, how)
     assert len(ours.members.list()) == len(sb.world.truth("worksection", "users"))
     projects = ours.projects.list({"extra": "users,options,text"})
@@ -74,8 +75,8 @@ def test_the_official_client_works_unmodified(sb: Sandbox, how: str) -> None:
     events = ours.events.list("1h")
     assert [e["action"] for e in events[:3]] == ["reopen", "close", "post"]
     assert events[2]["object"] == {"type": "task", "id": made.id, "page": f"/project/{projects[0].id}/{made.id}/"}
-    hook = ours.webhook.create("http://127.0.0.1:1/hook", ["post_task"])
-    assert [w.url for w in ours.webhook.list()] == ["http://127.0.0.1:1/hook"]
+    hook = ours.webhook.create(receiver.url, ["post_task"])
+    assert [w.url for w in ours.webhook.list()] == [receiver.url]
     ours.webhook.delete(hook)
     if how == "token":
         assert ours.user.profile().email

@@ -155,7 +155,7 @@ def test_the_command_says_where_it_is_and_stops_on_sigterm(tmp_path: Path) -> No
         assert process.stdout is not None
         said = json.loads(process.stdout.readline())
         assert said == json.loads(port_file.read_text())
-        assert said.keys() == {"control", *World().systems} and len(said["worksection"]["key"]) == 32
+        assert said.keys() == {"control", "webhooks", *World().systems} and len(said["worksection"]["key"]) == 32
         headers = {"Authorization": f"Bearer {said['kaiten']['token']}"}
         assert httpx.get(f"{said['kaiten']['url']}/api/v1/tags", headers=headers).status_code == 502
         assert len(httpx.get(f"{said['kaiten']['url']}/api/v1/cards", headers=headers).json()) == 100

@@ -51,13 +51,14 @@ def told(name: str, **data: Any) -> dict[str, Any]:
 
 def worked_off(company: Company, found: Iterable[Event]) -> dict[str, Outcome]:
     """Reads the records that events are about, as the inbox's worker does."""
-    records: dict[str, dict[str, bytes]] = {}
+    records: dict[str, dict[str, list[bytes]]] = {}
     for event in found:
-        records.setdefault(event.entity, {})[event.key] = event.record
+        sent = records.setdefault(event.entity, {}).setdefault(event.key, [])
+        sent += [event.record] if event.record else []
     done = {}
     with company.connected("bitrix") as connection:
         for entity, by_key in records.items():
-            pushed = {key: record for key, record in by_key.items() if record}
+            pushed = {key: sent for key, sent in by_key.items() if sent}
             request = Request("webhook", ids=tuple(by_key), pushed=pushed)
             done[entity] = sync_entity(connection, company.entity(entity, "bitrix"), request)
     return done

@@ -86,6 +86,23 @@ def test_an_orders_buyer_comes_with_the_order_and_loses_nothing_of_the_export(sh
     assert held.keys() <= PERSON
 
 
+def test_of_several_events_that_are_worked_off_together_none_is_lost(shop: Company) -> None:
+    shop.synced("full", "bitrix", "users")
+    full, order = (
+        buyer(900_001, WORK_POSITION="florist"),
+        told("order.update", ID="1", user={"ID": "900001", "NAME": "N"}),
+    )
+    gone = told("user.delete", ID="900001")
+    people = [e for e in events({"events": [full, order]}) if e.entity == "users"]
+    worked_off(shop, people)
+    held = shop.raw("users", "bitrix")[900_001]
+    assert (held["NAME"], held["WORK_POSITION"], held["EMAIL"]) == ("N", "florist", "b900001@example.test")
+    worked_off(shop, [e for e in events({"events": [full, gone, order]}) if e.entity == "users"])
+    assert shop.raw("users", "bitrix")[900_001]["NAME"] == "N"
+    worked_off(shop, events({"events": [full, gone]}))
+    assert 900_001 not in shop.raw("users", "bitrix")
+
+
 def test_what_the_api_shows_is_not_taken_from_the_shop(company: Company) -> None:
     company.synced("full", "bitrix")
     user, product = (min(company.raw(entity, "bitrix")) for entity in ("users", "products"))
@@ -183,6 +200,6 @@ def test_a_damaged_record_costs_itself_and_is_told(shop: Company) -> None:
 
 def test_an_entity_that_takes_no_records_says_so(company: Company) -> None:
     entity: Entity = company.entity("orders", "bitrix")
-    request = Request("webhook", ids=("999999",), pushed={"999999": b'{"id":999999}'})
+    request = Request("webhook", ids=("999999",), pushed={"999999": [b'{"id":999999}']})
     with company.connected("bitrix") as connection, pytest.raises(FixConfig, match="takes no records"):
         sync_entity(connection, entity, request)

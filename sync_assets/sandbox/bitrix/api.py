@@ -16,7 +16,9 @@ from sync_assets.sandbox.bitrix.errors import ApiError
 from sync_assets.sandbox.bitrix.limits import Bucket, Operating
 from sync_assets.sandbox.bitrix.methods import METHODS
 from sync_assets.sandbox.bitrix.results import Call, Outcome
+from sync_assets.sandbox.bitrix.shop_handler import ShopHandler
 from sync_assets.sandbox.bitrix.table import Key, Table
+from sync_assets.sandbox.bitrix.webhooks import BitrixWebhooks
 from sync_assets.sandbox.clock import Clock
 from sync_assets.sandbox.dialect import Answer, Record, RefusedError, Request, Throttle, decode, encode
 from sync_assets.sandbox.founding import FoundedLate
@@ -34,6 +36,7 @@ class Bitrix(FoundedLate[BitrixCompany]):
     ) -> None:
         super().__init__(dice, clock, lock, switches, size)
         self._secret = f"{dice.getrandbits(80):020x}"
+        self.vendors = (BitrixWebhooks(self, switches), ShopHandler(self, switches))
         self.operating = Operating(clock, float(switches["bitrix.operating_limit"]))
         self._found: dict[Any, list[Key]] = {}
         self._found_revision = -1
@@ -41,7 +44,7 @@ class Bitrix(FoundedLate[BitrixCompany]):
         self.last = "orders"
 
     def first_day(self) -> BitrixCompany:
-        company = BitrixCompany(self._dice, self._clock, self._lock, self.switches)
+        company = BitrixCompany(self._dice, self.clock, self.lock, self.switches)
         seed.found(company, self._size)
         return company
 
@@ -98,13 +101,13 @@ class Bitrix(FoundedLate[BitrixCompany]):
         return method.strip().lower().removesuffix(".json")
 
     def now(self) -> float:
-        return self._clock.peek().timestamp()
+        return self.clock.peek().timestamp()
 
     def time(self, began: float, method: str) -> Record:
         """`time` of an answer; how long it took is invented, but never nothing."""
         finish = max(self.now(), began + 0.001)
         zone = self.company.zone
-        moment = self._clock.peek()
+        moment = self.clock.peek()
         used = self.operating.used(method)
         return {
             "start": round(began, 6),
@@ -180,6 +183,11 @@ class Bitrix(FoundedLate[BitrixCompany]):
 
     def live(self, rng: random.Random) -> None:
         life.step(self.company, rng)
+
+    def touch(self, record: int, turn: int) -> Key:
+        id = self.company.tables["orders"].ids[record]
+        self.company.update_order(id, userDescription=f"Turn {turn}")
+        return id
 
     def afflict(self, fault: str, options: Record | None = None) -> None:
         life.afflict(self.company, fault, options or {})

@@ -18,6 +18,7 @@ from sync_assets.sandbox.bitrix.shapes import KINDS, USER
 from sync_assets.sandbox.bitrix.table import Key, Table
 from sync_assets.sandbox.clock import FOUNDED, Clock
 from sync_assets.sandbox.dialect import Record, RefusedError
+from sync_assets.sandbox.webhooks.news import News
 
 SCOPES = ("sale", "catalog", "crm", "user")
 CURRENCY, SITE, GOODS, OFFERS = "KZT", "s1", 23, 24
@@ -29,8 +30,8 @@ class BitrixCompany:
     def __init__(self, dice: random.Random, clock: Clock, lock: threading.RLock, switches: dict[str, str]) -> None:
         self.dice, self.clock, self.lock, self.switches = dice, clock, lock, switches
         self.zone = ZoneInfo(switches["bitrix.zone"])
-        self.revision = 0
-        self.tables = {name: Table(kind) for name, kind in KINDS.items()}
+        self.revision, self.news = 0, News()
+        self.tables = {name: Table(kind, self.news) for name, kind in KINDS.items()}
         # By id, as user.get spells them; the buyers are those whom it never shows.
         self.users: dict[int, Record] = {}
         self.buyers: dict[int, Record] = {}
@@ -42,7 +43,7 @@ class BitrixCompany:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        with self.lock:
+        with self.lock, self.news.scope():
             yield
             self.revision += 1
 
@@ -266,6 +267,7 @@ class BitrixCompany:
         with self.changing():
             id = self._new_person()
             self.users[id] = self._person(id, name, last_name, f"staff{id}@example.test", "employee") | fields
+            self.news.tell("add", "users", id, {}, self.users[id])
             return id
 
     def update_user(self, id: int, **fields: Any) -> None:

@@ -9,13 +9,14 @@ from typing import Any
 
 from sync_assets.sandbox.bitrix.shapes import Kind
 from sync_assets.sandbox.dialect import Record, RefusedError, decode, encode
+from sync_assets.sandbox.webhooks.news import News
 
 Key = Any  # int, or the two letters of a status
 
 
 class Table:
-    def __init__(self, kind: Kind) -> None:
-        self.kind = kind
+    def __init__(self, kind: Kind, news: News) -> None:
+        self.kind, self.news = kind, news
         self.rows: dict[Key, bytes] = {}
         self.ids: list[Key] = []
         self.of_parent: dict[Any, list[Key]] = {}
@@ -35,11 +36,14 @@ class Table:
         else:
             insort(self.ids, id)
         self.rows[id] = encode(record)
+        self.news.tell("add", self.kind.name, id, {}, record)
         if self.kind.parent:
             self.of_parent.setdefault(record[self.kind.parent], []).append(id)
 
     def change(self, id: Key, **values: Any) -> Record:
-        record = self.kind.fresh(self.get(id) | values)
+        before = self.get(id)
+        record = self.kind.fresh(before | values)
+        self.news.tell("change", self.kind.name, id, before, record)
         self.rows[id] = encode(record)
         return record
 
@@ -50,6 +54,7 @@ class Table:
         if self.kind.parent:
             self.of_parent[record[self.kind.parent]].remove(id)
         self.gone.append(id)
+        self.news.tell("drop", self.kind.name, id, record, {})
 
     def next_id(self, first: int = 1) -> int:
         """Ids are never given twice, not even those of rows that are gone."""

@@ -23,6 +23,7 @@ from sync_assets.sandbox.hubspot.limits import Budgets, Usage
 from sync_assets.sandbox.hubspot.names import KINDS, Kind, kind_of, millis
 from sync_assets.sandbox.hubspot.routes import ROUTES, Route
 from sync_assets.sandbox.hubspot.shelf import Thing
+from sync_assets.sandbox.hubspot.webhooks import HubSpotWebhooks
 
 WORTH_ZIPPING = 1000
 REMEMBERED = 400
@@ -37,13 +38,14 @@ class HubSpot(FoundedLate[HubSpotCompany]):
         super().__init__(dice, clock, lock, switches, size)
         self._token = f"pat-eu1-{uuid.UUID(int=dice.getrandbits(128), version=4)}"
         self.usage = Usage(clock, int(switches["hubspot.daily"]))
+        self.vendors = (HubSpotWebhooks(self, switches),)
         self._found: dict[bytes, list[Thing]] = {}
         self._zipped: dict[int, bytes] = {}
         self._found_revision = -1
         self._last_kind = "contacts"
 
     def first_day(self) -> HubSpotCompany:
-        company = HubSpotCompany(self._dice, self._clock, self._lock, self.switches)
+        company = HubSpotCompany(self._dice, self.clock, self.lock, self.switches)
         seed.found(company, self._size)
         return company
 
@@ -206,6 +208,11 @@ class HubSpot(FoundedLate[HubSpotCompany]):
 
     def live(self, rng: random.Random) -> None:
         life.step(self.company, rng)
+
+    def touch(self, record: int, turn: int) -> int:
+        id = self.company.shelves["contacts"].ids[record]
+        self.company.update("contacts", id, firstname=f"Turn {turn}")
+        return id
 
     def afflict(self, fault: str, options: Record | None = None) -> None:
         life.afflict(self.company, fault, options or {})

@@ -19,8 +19,9 @@ from sync_assets.sandbox.hubspot import definitions
 from sync_assets.sandbox.hubspot.links import Links
 from sync_assets.sandbox.hubspot.names import KINDS, SCOPES, kind_of, millis, stamp
 from sync_assets.sandbox.hubspot.shelf import Shelf, Thing
+from sync_assets.sandbox.webhooks.news import News
 
-PORTAL = 26_103_417
+PORTAL, APP = 26_103_417, 2_011_410
 ZONE = "Europe/Moscow"
 BIN_DAYS = 90
 FIRST_NEW = {"contacts": 713_802_347_700, "deals": 24_622_879_000, "calls": 190_232_235_000, "companies": 7_945_036_900}
@@ -29,7 +30,7 @@ FIRST_NEW = {"contacts": 713_802_347_700, "deals": 24_622_879_000, "calls": 190_
 class HubSpotCompany:
     def __init__(self, dice: random.Random, clock: Clock, lock: threading.RLock, switches: dict[str, str]) -> None:
         self.dice, self.clock, self.lock, self.switches = dice, clock, lock, switches
-        self.revision = 0
+        self.revision, self.news = 0, News()
         page = f"https://app-eu1.hubspot.com/contacts/{PORTAL}" if switches["hubspot.url"] == "yes" else None
         wide = int(switches["hubspot.properties"])
         self.definitions = {k: definitions.wide(k, wide if k == "contacts" else 0) for k in KINDS}
@@ -48,7 +49,7 @@ class HubSpotCompany:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        with self.lock:
+        with self.lock, self.news.scope():
             yield
             self.revision += 1
 
@@ -98,6 +99,7 @@ class HubSpotCompany:
             now = self.now(at)
             self._last_ids[shelf.kind.name] = max(id, self._last_ids[shelf.kind.name])
             shelf.put(Thing(id, now, now, encode(_kept(given))), self.now(None))
+            self.news.tell("created", shelf.kind.name, id)
             return id
 
     def update(
@@ -116,8 +118,10 @@ class HubSpotCompany:
         given = self._texts(shelf, (properties or {}) | fields)
         with self.changing():
             thing = shelf.get(id)
-            packed = encode(_kept({**thing.properties(), **given}))
-            now = self.now(at)
+            before, now = thing.properties(), self.now(at)
+            after = _kept({**before, **given})
+            packed = encode(after)
+            self.news.tell("changed", shelf.kind.name, id, before, after)
             shelf.put(Thing(id, thing.created, now if touch else thing.modified, packed), self.now(None))
 
     def stamp_all(self, entity: str, ids: Iterable[int] | None = None, at: datetime | None = None) -> datetime:
@@ -136,6 +140,7 @@ class HubSpotCompany:
         with self.changing():
             thing = shelf.take(id, self.now(None))
             shelf.archived[id] = Thing(id, thing.created, thing.modified, thing.packed, self.now(at))
+            self.news.tell("deleted", shelf.kind.name, id)
 
     def restore(self, entity: str, id: int) -> None:
         shelf = self.shelf(entity)
@@ -147,6 +152,7 @@ class HubSpotCompany:
             touched = self.switches["hubspot.restore"] == "touch"
             modified = self.now(None) if touched else thing.modified
             shelf.put(Thing(id, thing.created, modified, thing.packed), self.now(None))
+            self.news.tell("restored", shelf.kind.name, id)
 
     def binned(self, entity: str) -> dict[int, Thing]:
         """What the archived list shows: nothing that was thrown away more than 90 days ago."""
@@ -164,6 +170,7 @@ class HubSpotCompany:
             for other in [old for old in self.merged["contacts"] if self.survivor("contacts", old) == id]:
                 shelf.archived.pop(other, None)
             self.erased.append(id)
+            self.news.tell("erased", "contacts", id)
 
     def merge(self, entity: str, primary: int, other: int, at: datetime | None = None) -> int:
         """The surviving record's id: a new one, or the primary's with `hubspot.merge=keep`."""
@@ -190,6 +197,7 @@ class HubSpotCompany:
                 if self.switches["hubspot.merged_archived"] == "yes":
                     shelf.archived[old] = Thing(old, gone.created, gone.modified, gone.packed, seen)
             shelf.put(Thing(id, min(first.created, second.created), now, encode(_kept(values))), seen)
+            self.news.tell("merged", kind, id, primary, other, len(values) - len(first.properties()))
             return id
 
     def associate(self, entity: str, id: int, to: str, other: int, label: str | None = None) -> None:
@@ -198,10 +206,13 @@ class HubSpotCompany:
         with self.changing():
             one.get(id), two.get(other)
             self.links.add(one.kind.name, id, two.kind.name, other, label)
+            self.news.tell("associated", one.kind.name, id, two.kind.name, other)
 
     def dissociate(self, entity: str, id: int, to: str, other: int, label: str | None = None) -> None:
         with self.changing():
-            self.links.drop(self.shelf(entity).kind.name, id, self.shelf(to).kind.name, other, label)
+            ends = (self.shelf(entity).kind.name, id, self.shelf(to).kind.name, other)
+            self.links.drop(*ends, label)
+            self.news.tell("dissociated", *ends)
 
     def by_email(self, email: str | None) -> int | None:
         """The living contact with this e-mail."""

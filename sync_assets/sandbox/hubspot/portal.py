@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sync_assets.sandbox.dialect import Answer, Record, Request, encode, of_json, of_record
 from sync_assets.sandbox.hubspot import objects, paging
-from sync_assets.sandbox.hubspot.company import PORTAL, ZONE
+from sync_assets.sandbox.hubspot.company import APP, PORTAL, ZONE
 from sync_assets.sandbox.hubspot.errors import ApiError, not_found, unauthenticated
 from sync_assets.sandbox.hubspot.names import DISPOSITIONS, Kind, millis, stamp
 
@@ -110,7 +110,7 @@ def token(api: "HubSpot", request: Request) -> Answer:
     """What a private app may do; known from the vendor's reference, not from the facts file."""
     if objects.given(request).get("tokenKey") != api.credentials()["token"]:
         return unauthenticated()
-    return of_json({"userId": 9_586_504, "hubId": PORTAL, "appId": 2_011_410, "scopes": sorted(api.company.scopes)})
+    return of_json({"userId": 9_586_504, "hubId": PORTAL, "appId": APP, "scopes": sorted(api.company.scopes)})
 
 
 def dispositions(_api: "HubSpot", _request: Request) -> Answer:

@@ -32,6 +32,7 @@ from sync_assets.sandbox.dialect import (
 from sync_assets.sandbox.kaiten import life, queries, replay, seed, shapes
 from sync_assets.sandbox.kaiten.company import ACTIVE, KaitenCompany
 from sync_assets.sandbox.kaiten.routes import ROUTES
+from sync_assets.sandbox.kaiten.webhooks import KaitenWebhooks
 from sync_assets.sandbox.limits import Limit
 
 PREFIX = re.compile(r"/api/(?:v1|latest)(/.*)")
@@ -59,6 +60,9 @@ class Kaiten(System):
             replay.load(self.company, recorded)
         else:
             seed.found(self.company, size, cards)
+        self.webhooks = KaitenWebhooks(self.company, switches)
+        self.vendors = (self.webhooks,)
+        self.company.news.listener = self.heard
         self._pages: dict[str, Answer] = {}
         self._paged_revision = -1
 
@@ -224,6 +228,11 @@ class Kaiten(System):
     def live(self, rng: random.Random) -> None:
         if not self.company.bare:
             life.step(self.company, rng)
+
+    def touch(self, record: int, turn: int) -> int:
+        id = list(self.company.cards)[record]
+        self.company.update_card(id, title=f"Turn {turn}")
+        return id
 
     def afflict(self, fault: str, options: Record | None = None) -> None:
         life.afflict(self.company, fault)

@@ -19,6 +19,7 @@ from sync_assets.sandbox.dialect import Record, RefusedError
 from sync_assets.sandbox.kaiten import shapes
 from sync_assets.sandbox.kaiten.cards import Card, Cards
 from sync_assets.sandbox.kaiten.shapes import stamp
+from sync_assets.sandbox.webhooks.news import News
 
 FIRST_IDS = {
     "spaces": 810_660, "users": 1_068_500, "card_types": 692_700, "tags": 1_110_700, "boards": 1_826_100,
@@ -32,14 +33,14 @@ DONE, IN_PROGRESS = 3, 2
 class KaitenCompany:
     def __init__(self, dice: random.Random, clock: Clock, lock: threading.RLock, *, bare: bool = False) -> None:
         self.dice, self.clock, self.lock, self.bare = dice, clock, lock, bare
-        self.revision = 0
+        self.revision, self.news = 0, News()
         self.tables: dict[str, dict[int, Record]] = {entity: {} for entity in shapes.SHAPES}
         self.shelf = Cards(self, bare=bare)
         self._last_ids = dict(FIRST_IDS)
 
     @contextmanager
     def changing(self, *, cards_only: bool = False) -> Iterator[None]:
-        with self.lock:
+        with self.lock, self.news.scope():
             yield
             self.revision += 1
             self.shelf.forget_found()
@@ -66,6 +67,7 @@ class KaitenCompany:
             record: Record = {"id": self.new_id(entity), "uid": words.uid(self.dice)}
             record |= {"created": now, "updated": now, **self._own_shape(entity, record), **fields}
             self.table(entity)[record["id"]] = record
+            self.news.tell("add", entity, record["id"])
             return int(record["id"])
 
     def _own_shape(self, entity: str, record: Record) -> Record:
@@ -80,7 +82,9 @@ class KaitenCompany:
 
     def update(self, entity: str, id: int, **fields: Any) -> None:
         with self.changing():
-            self._known(entity, id).update({"updated": stamp(self.clock.now()), **fields})
+            record, changes = self._known(entity, id), {"updated": stamp(self.clock.now()), **fields}
+            self.news.tell("update", entity, id, dict(record), changes)
+            record.update(changes)
 
     def delete(self, entity: str, id: int) -> None:
         with self.changing():
@@ -125,10 +129,11 @@ class KaitenCompany:
     def create_board(self, space_id: int, *, title: str = "New board", **fields: Any) -> int:
         """A board as Kaiten makes it: three columns and a lane are there at once."""
         self._known("spaces", space_id)
-        board = self.create("boards", space_id=space_id, title=title, **fields)
-        for kind, name in enumerate(("Очередь", "В работе", "Готово"), 1):
-            self.create("columns", board_id=board, title=name, type=kind, sort_order=float(kind))
-        self.create("lanes", board_id=board, title="Default lane")
+        with self.changing():
+            board = self.create("boards", space_id=space_id, title=title, **fields)
+            for kind, name in enumerate(("Очередь", "В работе", "Готово"), 1):
+                self.create("columns", board_id=board, title=name, type=kind, sort_order=float(kind))
+            self.create("lanes", board_id=board, title="Default lane")
         return board
 
     def create_tag(self, name: str, **fields: Any) -> int:
@@ -175,6 +180,7 @@ class KaitenCompany:
             if tags:
                 flat["tag_ids"] = list(tags)
             pinned = [(tag, now) for tag in tags]
+            self.news.tell("add", "cards", flat["id"])
             return self.shelf.put(flat, description=description, members=members, tags=pinned).id
 
     def _inside(self, entity: str, board_id: int) -> Iterator[int]:
@@ -184,13 +190,16 @@ class KaitenCompany:
         with self.changing(cards_only=True):
             card = self.card(id)
             flat = card.fields()
+            before = flat | {"description": card.description}
             changes: Record = {"updated": stamp(self.clock.now()), "version": flat.get("version", 0) + 1, **fields}
+            told = dict(changes)
             if "description" in changes:
                 card.description = changes.pop("description")
                 changes["description_filled"] = card.description is not None
             if changes.get("properties"):
                 merged = (flat.get("properties") or {}) | changes["properties"]
                 changes["properties"] = {k: v for k, v in merged.items() if v is not None} or None
+            self.news.tell("update", "cards", id, before, told | changes)
             self.shelf.rewrite(card, changes)
 
     def move_card(
@@ -248,21 +257,35 @@ class KaitenCompany:
 
     def add_tag(self, card_id: int, tag_id: int) -> None:
         card, now = self.card(card_id), stamp(self.clock.now())
-        if all(tag != tag_id for tag, _ in card.tags):
-            card.tags = [*card.tags, (tag_id, now)]
-        self.update_card(card_id, tag_ids=[tag for tag, _ in card.tags])
+        with self.changing(cards_only=True):
+            if all(tag != tag_id for tag, _ in card.tags):
+                card.tags = [*card.tags, (tag_id, now)]
+                self.news.tell("tag:add", card_id, tag_id)
+            self.update_card(card_id, tag_ids=[tag for tag, _ in card.tags])
 
     def remove_tag(self, card_id: int, tag_id: int) -> None:
         card = self.card(card_id)
-        card.tags = [(tag, at) for tag, at in card.tags if tag != tag_id]
-        self.update_card(card_id, tag_ids=[tag for tag, _ in card.tags])
+        with self.changing(cards_only=True):
+            if any(tag == tag_id for tag, _ in card.tags):
+                card.tags = [(tag, at) for tag, at in card.tags if tag != tag_id]
+                self.news.tell("tag:remove", card_id, tag_id)
+            self.update_card(card_id, tag_ids=[tag for tag, _ in card.tags])
 
     def add_member(self, card_id: int, user_id: int, *, responsible: bool = False) -> None:
-        card = self.card(card_id)
-        card.members = [*((u, t) for u, t in card.members if u != user_id), (user_id, 2 if responsible else 1)]
-        self.update_card(card_id)
+        card, role = self.card(card_id), 2 if responsible else 1
+        with self.changing(cards_only=True):
+            before = dict(card.members).get(user_id)
+            card.members = [*((u, t) for u, t in card.members if u != user_id), (user_id, role)]
+            if before is None:
+                self.news.tell("card_member:add", card_id, user_id, role)
+            elif before != role:
+                self.news.tell("card_member:update", card_id, user_id, role, before)
+            self.update_card(card_id)
 
     def remove_member(self, card_id: int, user_id: int) -> None:
         card = self.card(card_id)
-        card.members = [(user, role) for user, role in card.members if user != user_id]
-        self.update_card(card_id)
+        with self.changing(cards_only=True):
+            if user_id in dict(card.members):
+                card.members = [(user, role) for user, role in card.members if user != user_id]
+                self.news.tell("card_member:remove", card_id, user_id)
+            self.update_card(card_id)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sync_assets.sandbox.dialect import Answer, RefusedError, Request
-from sync_assets.sandbox.kaiten import writes
+from sync_assets.sandbox.kaiten import webhooks, writes
 from sync_assets.sandbox.kaiten.company import ACTIVE, ARCHIVED, DELETED
 
 if TYPE_CHECKING:
@@ -85,5 +85,5 @@ ROUTES: list[tuple[str, re.Pattern[str], Handler]] = [
         "/company/custom-properties/{id}/catalog-values",
         lambda k, r, id: k.listed(r, "catalog_values", paged=True, custom_property_id=id),
     ),
-    *(_read(pattern, handler, method) for method, pattern, handler in writes.ROUTES),
+    *(_read(pattern, handler, method) for method, pattern, handler in (*webhooks.ROUTES, *writes.ROUTES)),
 ]

@@ -23,6 +23,7 @@ from sync_assets.sandbox.kommo.errors import HAL, ApiError
 from sync_assets.sandbox.kommo.limits import Guard
 from sync_assets.sandbox.kommo.routes import ROUTES
 from sync_assets.sandbox.kommo.shapes import ACCOUNT_ID, KINDS, SUBDOMAIN, Thing, self_link
+from sync_assets.sandbox.kommo.webhooks import KommoWebhooks
 from sync_assets.sandbox.kommo.writes import TooLarge
 
 PREFIX = re.compile(r"/api/v4(/.*)")
@@ -37,6 +38,8 @@ class Kommo(FoundedLate[KommoCompany]):
         super().__init__(dice, clock, lock, switches, size)
         # Dice of its own: a token drawn before the account is founded must not make it another company.
         self.auth = Auth(random.Random(dice.getrandbits(64)), clock, switches)
+        self.webhooks = KommoWebhooks(self, switches)
+        self.vendors = (self.webhooks,)
         self.guard = self._guard(0.0)
         self._found: dict[tuple[str, str], list[Thing]] = {}
         self._ordered: dict[tuple[str, tuple[tuple[str, bool], ...], bool], list[Thing]] = {}
@@ -44,7 +47,7 @@ class Kommo(FoundedLate[KommoCompany]):
         self._last_kind = "leads"
 
     def first_day(self) -> KommoCompany:
-        company = KommoCompany(self._dice, self._clock, self._lock, self.switches)
+        company = KommoCompany(self._dice, self.clock, self.lock, self.switches)
         seed.found(company, self._size)
         return company
 
@@ -57,7 +60,7 @@ class Kommo(FoundedLate[KommoCompany]):
 
     def _guard(self, rate: float) -> Guard:
         most, seconds = int(self.switches["kommo.block_after"]), float(self.switches["kommo.block_seconds"])
-        return Guard(rate, self._clock, most, seconds)
+        return Guard(rate, self.clock, most, seconds)
 
     # Refusals.
 
@@ -150,7 +153,7 @@ class Kommo(FoundedLate[KommoCompany]):
         things = company.journal.events if kind == "events" else company.living[kind]
         if lag is not None and kind != "events":
             lag.strikes += 1
-            past = self._clock.peek().timestamp() - float(lag.option("lag", 60))
+            past = self.clock.peek().timestamp() - float(lag.option("lag", 60))
             things = company.as_of(kind, int(past * 1000))
         if kind == "leads" and "only_deleted" in query.asked:
             things = company.binned[kind]
@@ -200,6 +203,11 @@ class Kommo(FoundedLate[KommoCompany]):
 
     def live(self, rng: random.Random) -> None:
         life.step(self.company, rng)
+
+    def touch(self, record: int, turn: int) -> int:
+        id = list(self.company.living["leads"])[record]
+        self.company.update("leads", id, price=turn)
+        return id
 
     def afflict(self, fault: str, options: Record | None = None) -> None:
         given = options or {}

@@ -202,6 +202,7 @@ class KommoCompany(Records):
             changed = thing.fields | {"is_deleted": False} | self._stamp("restore", now, by)
             self._put(kind, id, replace(thing, fields=changed, rows={}))
             self._closest(kind, id)
+            self.news.tell("restored", kind, id)
             self.journal.write(f"{SINGULAR[kind]}_restored", kind, id, now, by)
 
     def purge(self, kind: str, id: int) -> None:

@@ -46,7 +46,7 @@ class Records(Setup):
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        with self.lock:
+        with self.lock, self.news.scope():
             yield
             self.revision += 1
 
@@ -84,6 +84,7 @@ class Records(Setup):
         before = self.living[kind].pop(id, None) if thing is None else self.living[kind].get(id)
         if thing is not None:
             self.living[kind][id] = thing
+        self.news.tell("put", kind, id, before, thing)
         now = self.now()
         self._past.append((now, kind, id, before))
         while self._past[0][0] < now - MEMORY:

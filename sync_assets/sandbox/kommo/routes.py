@@ -1,7 +1,7 @@
 """Kommo's paths in one table: method, pattern, handler.
 
-The non-obvious decision: there is no DELETE in it, as in v4 itself; what is deleted is deleted by people, and a test
-does it on the company.
+The non-obvious decision: no record is deleted by any of them, as in v4 itself; people delete, and a test does it on the
+company.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sync_assets.sandbox.dialect import Answer, Request
-from sync_assets.sandbox.kommo import reads, writes
+from sync_assets.sandbox.kommo import reads, subscriptions, writes
 
 if TYPE_CHECKING:
     from sync_assets.sandbox.kommo.api import Kommo
@@ -41,6 +41,9 @@ ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = tuple(
         ("GET", f"{_ENTITY}{_ID}/links", reads.links),
         ("GET", "/events", _events),
         ("GET", "/events/(?P<id>[0-9a-z]{26})", _events),
+        ("GET", "/webhooks", subscriptions.listed),
+        ("POST", "/webhooks", subscriptions.post),
+        ("DELETE", "/webhooks", subscriptions.delete),
         ("GET", _KIND, reads.listed),
         ("GET", f"{_KIND}{_ID}", reads.one),
         ("POST", "/leads/complex", writes.complex),

@@ -12,6 +12,7 @@ from sync_assets.sandbox.clock import Clock
 from sync_assets.sandbox.dialect import Record, RefusedError
 from sync_assets.sandbox.kommo import fields
 from sync_assets.sandbox.kommo.shapes import ACCOUNT_ID, LOST, WON, Thing
+from sync_assets.sandbox.webhooks.news import News
 
 COLORS = ("#99ccff", "#ffcc66", "#fffeb2", "#c1e0ff", "#ffdc7f", "#deff81")
 ENTITIES = ("leads", "contacts", "companies")
@@ -22,7 +23,7 @@ class Setup:
 
     def __init__(self, dice: random.Random, clock: Clock, lock: threading.RLock, switches: dict[str, str]) -> None:
         self.dice, self.clock, self.lock, self.switches = dice, clock, lock, switches
-        self.revision = 0
+        self.revision, self.news = 0, News()
         self.users: dict[int, Record] = {}
         self.groups: dict[int, Record] = {}
         self.roles: dict[int, Record] = {}

@@ -11,27 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from sync_assets.sandbox.dialect import Record, decode
 from sync_assets.sandbox.worksection.company import Task
+from sync_assets.sandbox.worksection.failures import FailureError, Parameters
+from sync_assets.sandbox.worksection.failures import needed as _need
+from sync_assets.sandbox.worksection.subscriptions import WEBHOOK_ACTIONS
 
 if TYPE_CHECKING:
     from sync_assets.sandbox.worksection.api import Worksection
 
-Parameters = dict[str, str]
 # The documented windows of get_events.
 WINDOWS = {"m": (1, 360, "minutes"), "h": (1, 72, "hours"), "d": (1, 30, "days")}
 STATES = {"active": "active", "pending": "pending", "archive": "archive", "archived": "archive"}
 CONDITION = re.compile(r"(id|project|parent|name)\s*(=|in|has)\s*(\([\d,\s]+\)|\d+|'[^']*')")
-
-
-class FailureError(Exception):
-    def __init__(self, code: int, message: str, details: str = "") -> None:
-        super().__init__(message)
-        self.code, self.message, self.details = code, message, details
-
-
-def _need(given: Parameters, name: str) -> str:
-    if not given.get(name):
-        raise FailureError(10, "Field is required", name)
-    return given[name]
 
 
 def _project(ws: "Worksection", given: Parameters) -> str:
@@ -221,19 +211,6 @@ def reopen_task(ws: "Worksection", given: Parameters) -> None:
     ws.company.reopen_task(task.id)
 
 
-def add_webhook(ws: "Worksection", given: Parameters) -> Record:
-    row = {"id": str(ws.company.new_id()), "url": _need(given, "url"), "events": _need(given, "events")}
-    with ws.company.changing():
-        ws.company.webhooks[row["id"]] = row | {"status": "active"}
-    return {"status": "ok", "id": int(row["id"])}
-
-
-def delete_webhook(ws: "Worksection", given: Parameters) -> None:
-    with ws.company.changing():
-        if ws.company.webhooks.pop(_need(given, "id"), None) is None:
-            raise FailureError(10, "WebHook not found")
-
-
 ACTIONS: dict[str, Callable[["Worksection", Parameters], Any]] = {
     "get_projects": get_projects,
     "get_project": get_project,
@@ -255,7 +232,5 @@ ACTIONS: dict[str, Callable[["Worksection", Parameters], Any]] = {
     "update_task_tags": update_task_tags,
     "complete_task": complete_task,
     "reopen_task": reopen_task,
-    "get_webhooks": lambda ws, _: list(ws.company.webhooks.values()),
-    "add_webhook": add_webhook,
-    "delete_webhook": delete_webhook,
+    **WEBHOOK_ACTIONS,
 }

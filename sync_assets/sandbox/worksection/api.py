@@ -29,9 +29,11 @@ from sync_assets.sandbox.dialect import (
 )
 from sync_assets.sandbox.limits import Limit
 from sync_assets.sandbox.worksection import auth, seed
-from sync_assets.sandbox.worksection.actions import ACTIONS, FailureError
+from sync_assets.sandbox.worksection.actions import ACTIONS
 from sync_assets.sandbox.worksection.company import WorksectionCompany
+from sync_assets.sandbox.worksection.failures import FailureError
 from sync_assets.sandbox.worksection.views import Views
+from sync_assets.sandbox.worksection.webhooks import WorksectionWebhooks
 
 ADMIN, USER = "/api/admin/v2", "/api/oauth2"
 
@@ -49,6 +51,9 @@ class Worksection(System):
         self.company = WorksectionCompany(dice, clock, lock, float(switches["worksection.utc_offset"]))
         seed.found(self.company, size)
         self.views = Views(self.company, child_tags=switches["worksection.child_tags"] == "yes")
+        self.webhooks = WorksectionWebhooks(self.company, switches)
+        self.vendors = (self.webhooks,)
+        self.company.news.listener = self.heard
         self._cache: dict[str, Answer] = {}
         self._cached_revision = -1
 
@@ -76,15 +81,15 @@ class Worksection(System):
         return Limit(rates[self.name])
 
     def denied(self, status: int, request: Request | None = None) -> Answer:
-        return _failed(
-            FailureError(2, "Action hash is missed or invalid") if status == 401 else FailureError(20, "Access denied")
-        )
+        if status == 401:
+            return FailureError(2, "Action hash is missed or invalid").answer()
+        return FailureError(20, "Access denied").answer()
 
     def missing(self) -> Answer:
-        return _failed(FailureError(5, "Task is invalid"))
+        return FailureError(5, "Task is invalid").answer()
 
     def throttled(self, throttle: Throttle) -> Answer:
-        answer = _failed(FailureError(0, "Too many requests"))
+        answer = FailureError(0, "Too many requests").answer()
         if self.switches["worksection.throttle"] == "429":
             answer.status = 429
             answer.headers["retry-after"] = str(max(1, round(throttle.wait)))
@@ -95,7 +100,7 @@ class Worksection(System):
             self._cache.clear()
             self._cached_revision = self.company.revision
         key = request.raw_query.partition("&hash=")[0] + "\n" + request.body.decode("utf-8", "replace")
-        cacheable = not request.altered and "get_events" not in key
+        cacheable = not request.altered and "get_events" not in key and "webhook" not in key
         if not cacheable or key not in self._cache:
             revision = self.company.revision
             answer = self._act(request)
@@ -110,18 +115,20 @@ class Worksection(System):
         parameters = self._parameters(request)
         action = ACTIONS.get(parameters.get("action", ""))
         if action is None:
-            return _failed(FailureError(3, "Action is invalid"))
+            return FailureError(3, "Action is invalid").answer()
         try:
             data = action(self, parameters)
         except FailureError as failure:
-            return _failed(failure)
+            return failure.answer()
         except RefusedError as error:
-            return _failed(FailureError(5, "Task is invalid", str(error)))
+            return FailureError(5, "Task is invalid", str(error)).answer()
+        if isinstance(data, Answer):
+            return data
         if data is None:
             return of_json({"status": "ok"})
         if isinstance(data, list):
             if _count(data) > int(self.switches["worksection.cap"]):
-                return _failed(FailureError(0, "Too many tasks (10000 max)"))
+                return FailureError(0, "Too many tasks (10000 max)").answer()
             rows = request.kept([(row.get("id"), encode(row)) for row in data])
             return Answer(rows=rows, head=b'{"status":"ok","data":[', tail=b"]}")
         if "status" in data and "name" not in data:
@@ -163,6 +170,11 @@ class Worksection(System):
     def live(self, rng: random.Random) -> None:
         seed.step(self.company, rng)
 
+    def touch(self, record: int, turn: int) -> str:
+        id = list(self.company.tasks)[record]
+        self.company.rename_task(id, f"Turn {turn}")
+        return id
+
     def afflict(self, fault: str, options: Record | None = None) -> None:
         names = {
             "S3": ['x"; drop table tasks; --', "x" * 64 + "one", "x" * 64 + "two"],
@@ -183,8 +195,3 @@ def _object(body: bytes) -> Record:
 
 def _count(rows: list[Record]) -> int:
     return sum(1 + _count(row.get("child", [])) for row in rows)
-
-
-def _failed(failure: FailureError) -> Answer:
-    body: Record = {"status": "error", "status_code": failure.code, "message": failure.message}
-    return of_json(body | ({"message_details": failure.details} if failure.details else {}))

@@ -17,6 +17,7 @@ from typing import Any
 
 from sync_assets.sandbox.clock import Clock
 from sync_assets.sandbox.dialect import Record, RefusedError
+from sync_assets.sandbox.webhooks.news import News
 
 SYNC_TAG = "sync_assets"
 NO_STAGE = "none"
@@ -46,7 +47,7 @@ class Task:
 class WorksectionCompany:
     def __init__(self, dice: random.Random, clock: Clock, lock: threading.RLock, utc_offset: float) -> None:
         self.dice, self.clock, self.lock = dice, clock, lock
-        self.revision = 0
+        self.revision, self.news = 0, News()
         self._offset = timedelta(hours=utc_offset)
         self._last_id = 1_400
         self.users: dict[str, Record] = {}
@@ -59,13 +60,12 @@ class WorksectionCompany:
         self.tasks: dict[str, Task] = {}
         self.tops: dict[str, list[str]] = {}
         self.events: list[tuple[datetime, Record]] = []
-        self.webhooks: dict[str, Record] = {}
         self.stage_tags: set[int] = set()
         self.synced_tag = 0
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        with self.lock:
+        with self.lock, self.news.scope():
             yield
             self.revision += 1
 
@@ -104,7 +104,9 @@ class WorksectionCompany:
         author = self.person(next(iter(self.users)))
         body = {"type": kind, "id": id, "page": page}
         stamped: Record = {"action": action, "object": body, "date_added": self.minute(now), "user_from": author}
-        self.events.append((now, stamped | ({"new": new} if new else {}) | ({"old": old} if old else {})))
+        event = stamped | ({"new": new} if new else {}) | ({"old": old} if old else {})
+        self.events.append((now, event))
+        self.news.tell(event)
 
     # Tags.
 

@@ -2,7 +2,7 @@
 
 from sync_assets.account import System
 from sync_assets.entity import Bucket
-from sync_assets.systems.bitrix import shop
+from sync_assets.systems.bitrix import shop, webhooks
 from sync_assets.systems.bitrix.api import BitrixApi, BitrixSettings, rights
 from sync_assets.systems.bitrix.entities import ENTITIES
 
@@ -15,6 +15,7 @@ BITRIX = System(
     buckets=(Bucket("api", rate=2, burst=45),),  # a leaky bucket of 50, which our own slots fill a little unevenly
     preflight=("profile", {}),
     rights=rights,
-    endpoints=shop.endpoints,
+    endpoints=lambda settings: (*webhooks.endpoints(settings), *shop.endpoints(settings)),
+    registration=webhooks.REGISTRATION,
     docs="https://apidocs.bitrix24.com",
 )

@@ -32,6 +32,10 @@ class BitrixSettings(AccountSettings):
     former: ClassVar[Mapping[str, str]] = {"BITRIX_WEBHOOK": "webhook_url", "BITRIX24_WEBHOOK_URL": "webhook_url"}
 
     webhook_url: SecretStr
+    application_token: SecretStr = SecretStr("")
+    """What each event of an outbound webhook or of an application bears; without it there is no address for them."""
+    member_id: str = ""
+    """The portal whose events are taken; without it the token decides alone."""
     shop_secret: SecretStr = SecretStr("")
     """What the shop signs its webhooks with (integrations/bitrix)."""
     shop_token: SecretStr = SecretStr("")
@@ -56,10 +60,8 @@ class BitrixSettings(AccountSettings):
         return SecretStr(url)
 
     def secrets(self) -> tuple[str, ...]:
-        """The whole address, and the part of it that is the secret; then those of the shop."""
-        url = self.webhook_url.get_secret_value()
-        shop = (secret.get_secret_value() for secret in (self.shop_secret, self.shop_token))
-        return url, url.rpartition("/")[2], *filter(None, shop)
+        """Of the address both the whole and the part that is the secret."""
+        return *super().secrets(), self.webhook_url.get_secret_value().rpartition("/")[2]
 
 
 class Refusal(msgspec.Struct):

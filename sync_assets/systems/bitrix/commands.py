@@ -62,6 +62,7 @@ class Refused:
 
     refusal: Refusal
     error: SyncError
+    seen: int
 
     @property
     def passes(self) -> bool:
@@ -99,7 +100,9 @@ class Results:
 
     def outcome(self, position: int) -> Answer | Refused:
         refusal = self._errors.get(f"c{position}")
-        return Refused(refusal, refused(refusal, self._answer)) if refusal else self.answer(position)
+        if refusal is None:
+            return self.answer(position)
+        return Refused(refusal, refused(refusal, self._answer), self._answer.seen)
 
     def _by_tokens(self, body: bytes) -> None:
         """For a batch in which a record is damaged so that no parser takes it."""

@@ -40,18 +40,21 @@ def codes(name: str, kind: str, doc: str) -> Entity:
     )
 
 
-def part_of_order(name: str, method: str, rows: str, *links: Link, doc: str) -> Entity:
+def part_of_order(name: str, method: str, rows: str, *links: Link, doc: str, hints: tuple[str, ...] = ()) -> Entity:
     """What has no dates to go by, or none that tell everything: its order's change is its change."""
+    sets = OfChangedOrders(f"{method}.list", at=rows)
     return Entity(
         name,
         read=Keyset(f"{method}.list", at=rows, entity=name),
         one=Lookup(f"{method}.list", rows=rows, get=f"{method}.get", at=rows.removesuffix("s")),
-        changes=changes(OfChangedOrders(f"{method}.list", at=rows)),
+        changes=changes(sets),
+        of_parents=lambda orders: [replace(sets, these=tuple(orders))],
         follows="orders",
         overlap=RECENTLY,
         links=(Link("bitrix_order_id", "orders"), *links),
         doc=doc,
         url=f"{DOCS}/sale/index.html",
+        hints=hints,
     )
 
 
@@ -79,6 +82,7 @@ ENTITIES = (
         tells_totals=True,
         doc="People, by the parts that are named in the product. The API shows no shop's buyers; the shop sends them.",
         url=f"{DOCS}/user/user-get.html",
+        hints=("ONUSERADD",),
     ),
     Entity(
         "catalogs",
@@ -109,6 +113,7 @@ ENTITIES = (
         links=(CATALOG, Link("section_id", "sections", order=False)),
         doc="Goods and their variants.",
         url=f"{DOCS}/catalog/product/catalog-product-list.html",
+        hints=tuple(f"CATALOG.PRODUCT.ON.{action}" for action in ("ADD", "UPDATE", "DELETE")),
     ),
     Entity(
         "prices",
@@ -117,6 +122,7 @@ ENTITIES = (
         links=(Link("product_id", "products", order=False),),
         doc="Prices of goods. They bear no date, so every sync reads all of them.",
         url=f"{DOCS}/catalog/price/catalog-price-list.html",
+        hints=tuple(f"CATALOG.PRICE.ON.{action}" for action in ("ADD", "UPDATE", "DELETE")),
     ),
     Entity(
         "orders",
@@ -131,19 +137,23 @@ ENTITIES = (
         ),
         doc="Orders of the shop.",
         url=f"{DOCS}/sale/order/sale-order-list.html",
-        hints=("ONSALEORDERSAVED", "ONSALEBEFOREORDERDELETE"),
+        hints=("ONSALEORDERSAVED", "ONSALEBEFOREORDERDELETE", "ONORDERENTITYSAVED", "ONORDERDELETED"),
     ),
     part_of_order(
         "order_items", "sale.basketitem", "basketItems", Link("product_id", "products", none=("0",), order=False),
         doc="What was ordered; product 0 is not from the catalogue.",
     ),
-    part_of_order("payments", "sale.payment", "payments", doc="Payments of orders."),
+    part_of_order(
+        "payments", "sale.payment", "payments", doc="Payments of orders.",
+        hints=("ONPAYMENTENTITYSAVED", "ONPAYMENTDELETED"),
+    ),
     part_of_order(
         "shipments", "sale.shipment", "shipments", Link("status_id", "delivery_statuses", order=False),
-        doc="Deliveries of orders.",
+        doc="Deliveries of orders.", hints=("ONSHIPMENTENTITYSAVED", "ONSHIPMENTDELETED"),
     ),
     part_of_order(
         "order_properties", "sale.propertyvalue", "propertyValues",
         doc="What the buyer entered: name, phone, address, wishes.",
+        hints=("ONPROPERTYVALUEENTITYSAVED", "ONPROPERTYVALUEDELETED"),
     ),
 )  # fmt: skip

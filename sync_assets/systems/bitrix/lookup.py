@@ -58,7 +58,8 @@ class Lookup(OwnById):
             if isinstance(found, Answer):
                 yield key, fetch.splitter.page(f"{self.get}, id {key}", self, found)
             elif is_gone(found.refusal):
-                yield key, RecordGone(f"asked for by id: error {found.refusal.code[:20]}, it does not exist")
+                gone = f"asked for by id: error {found.refusal.code[:20]}, it does not exist"
+                yield key, RecordGone(gone, seen=found.seen)
             else:
                 yield key, found.error
 

@@ -1,4 +1,4 @@
-"""What belongs to orders that have changed, order by order, so that each order's set is whole.
+"""What belongs to orders that have changed, or that are named, order by order, so that each order's set is whole.
 
 An item that was taken out of its order is shown by no filter on dates: only the whole set tells.
 """
@@ -25,11 +25,13 @@ class OfChangedOrders(Own):
     """The list method `path` for each order that has changed `since`, one command per order."""
 
     since: datetime | None = None
+    these: tuple[str, ...] = ()  # the ids of orders, whether they are here or not
 
     def pages(self, fetch: Fetch, start: dict[str, Any]) -> Iterator[Page]:
         """Raises WrongShape where an order's rows are not its own."""
         moved = f"source_changed_at >= '{self.since.isoformat()}'" if self.since else "true"
-        orders = fetch.parents("orders", moved)
+        named = [int(order) for order in self.these if order.isdigit()]
+        orders = named if self.these else fetch.parents("orders", moved)
         chunks = (orders[i : i + COMMANDS] for i in range(0, len(orders), COMMANDS))
         yield from in_order((partial(self._sets, fetch, chunk) for chunk in chunks), lambda _: IN_FLIGHT)
 

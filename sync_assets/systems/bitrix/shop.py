@@ -6,7 +6,6 @@ of either only the named parts go further than this, and of the rest of a body n
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import re
@@ -19,7 +18,7 @@ from zoneinfo import ZoneInfo
 from sync_assets.extract import scan
 from sync_assets.systems.bitrix.api import BitrixSettings
 from sync_assets.systems.bitrix.pushed import Row, key_of, moment, person, product
-from sync_assets.webhook import Delivery, Endpoint, Event
+from sync_assets.webhook import Delivery, Endpoint, Event, digest, same, unreadable
 
 TOLERANCE = 300.0
 """Seconds that a delivery's time may lie before or after ours."""
@@ -45,34 +44,32 @@ def endpoints(settings: BitrixSettings) -> tuple[Endpoint, ...]:
     if not secret and not token:
         return ()
     zone = ZoneInfo(settings.shop_timezone) if settings.shop_timezone else None
-    authentic, events = partial(_authentic, secret.encode(), token.encode()), partial(_events, zone)
+    authentic, events = partial(_authentic, secret, token), partial(_events, zone)
     return (Endpoint(authentic, events, name="shop", answer=b'{"status":"success"}'),)
 
 
-def _authentic(secret: bytes, token: bytes, delivery: Delivery) -> bool:
+def _authentic(secret: str, token: str, delivery: Delivery) -> bool:
     signature = delivery.headers.get("x-sync-signature")
     if signature is not None:
         return bool(secret) and _signed(secret, signature, delivery)
-    return bool(token) and hmac.compare_digest(_token(delivery.body), token)
+    return bool(token) and same(_token(delivery.body), token)
 
 
-def _signed(secret: bytes, signature: str, delivery: Delivery) -> bool:
+def _signed(secret: str, signature: str, delivery: Delivery) -> bool:
     at = delivery.headers.get("x-sync-timestamp", "")
     if not re.fullmatch(r"[0-9]{1,12}", at):
         return False
-    right = b"sha256=" + hmac.new(secret, at.encode() + b"." + delivery.body, "sha256").hexdigest().encode()
-    if not hmac.compare_digest(signature.encode("utf-8", "replace"), right):
-        return False
-    return abs(delivery.received.timestamp() - int(at)) <= TOLERANCE
+    right = hmac.new(secret.encode(), at.encode() + b"." + delivery.body, "sha256").hexdigest()
+    return same(signature, f"sha256={right}") and abs(delivery.received.timestamp() - int(at)) <= TOLERANCE
 
 
-def _token(body: bytes) -> bytes:
+def _token(body: bytes) -> str:
     try:
         found = _json(body)
     except UNREADABLE:
-        return b""
+        return ""
     token = found.get("token") if isinstance(found, dict) else None
-    return token.encode("utf-8", "replace") if isinstance(token, str) else b""
+    return token if isinstance(token, str) else ""
 
 
 def _events(zone: tzinfo | None, delivery: Delivery) -> Iterator[Event]:
@@ -82,7 +79,7 @@ def _events(zone: tzinfo | None, delivery: Delivery) -> Iterator[Event]:
         yield from _damaged(zone, delivery)
         return
     if not isinstance(body, dict):
-        yield _bad(delivery.body, "the body is not an object")
+        yield unreadable(delivery.body, "the body is not an object")
     elif isinstance(body.get("events"), list):
         for told in body["events"]:
             yield from _of(told, zone)
@@ -95,13 +92,13 @@ def _damaged(zone: tzinfo | None, delivery: Delivery) -> Iterator[Event]:
     try:
         parts = scan.elements(delivery.body, "events")
     except ValueError:
-        yield _bad(delivery.body, "the body is not JSON")
+        yield unreadable(delivery.body, "the body is not JSON")
         return
     for part in parts:
         try:
             told = _json(part)
         except UNREADABLE:
-            yield _bad(part, "the event is not JSON")
+            yield unreadable(part, "the event is not JSON")
         else:
             yield from _of(told, zone)
 
@@ -111,17 +108,17 @@ def _of(told: object, zone: tzinfo | None) -> Iterator[Event]:
     try:
         came = _spelled(told)
     except RecursionError:
-        yield _bad(b"", "the event is nested too deeply")
+        yield unreadable(b"", "the event is nested too deeply")
         return
     if not isinstance(told, dict):
-        yield _bad(came, "the event is not an object")
+        yield unreadable(came, "the event is not an object")
         return
     data, name = told.get("data"), NAME.fullmatch(str(told.get("event")))
     if not isinstance(data, dict) or not name:
-        yield _bad(came, "the event has no data" if name else "the event has no name that we know")
+        yield unreadable(came, "the event has no data" if name else "the event has no name that we know")
         return
     if not (key := key_of(data)):
-        yield _bad(came, "the record has no ID", name.group())
+        yield unreadable(came, "the record has no ID")
         return
     kind, what = name.groups()
     at = next((found for found in (moment(data.get(n), zone) for n in TOLD) if found), None)
@@ -152,15 +149,9 @@ def _event(
     record: bytes = b"",
 ) -> Event:
     # Of what is not kept two events may differ all the same.
-    identity = _digest(f"{entity} {key} ".encode() + came)
+    identity = digest(entity.encode(), key.encode(), came)
     said = {"event": name, "data": payload or {"ID": key}}
     return Event(name, entity, key, at=at, identity=identity, unique=unique, payload=_spelled(said), record=record)
-
-
-def _bad(came: bytes, problem: str, name: str = "") -> Event:
-    """Nothing of what came is kept: it could hold anything."""
-    said = _spelled({"event": name, "bytes": len(came)})
-    return Event(name, identity=_digest(came), payload=said, problem=problem)
 
 
 def _rows(value: object) -> list[Row]:
@@ -170,10 +161,6 @@ def _rows(value: object) -> list[Row]:
 
 def _scalar(value: object) -> bool:
     return not isinstance(value, dict | list)
-
-
-def _digest(came: bytes) -> str:
-    return hashlib.blake2b(came, digest_size=16).hexdigest()
 
 
 def _spelled(value: object) -> bytes:

@@ -5,6 +5,7 @@ from sync_assets.entity import Bucket
 from sync_assets.systems.hubspot.api import HubSpotApi, HubSpotSettings, scopes
 from sync_assets.systems.hubspot.derived import CALL_CONTACTS
 from sync_assets.systems.hubspot.entities import entities
+from sync_assets.systems.hubspot.webhooks import REGISTRATION, endpoints
 
 HUBSPOT = System(
     "hubspot",
@@ -17,5 +18,7 @@ HUBSPOT = System(
     preflight=("/account-info/v3/details", {}),
     rights=scopes,
     derived=(CALL_CONTACTS,),
+    endpoints=endpoints,
+    registration=REGISTRATION,
     docs="https://developers.hubspot.com/docs",
 )

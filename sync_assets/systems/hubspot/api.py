@@ -10,7 +10,7 @@ import hashlib
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
+from typing import ClassVar, Literal
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -46,6 +46,10 @@ class HubSpotSettings(AccountSettings):
     """Cursors that read one long list at once; 1 leaves a list to one cursor."""
     phone_region: str = "US"
     """The country of phone numbers that are written without a country code: US, RU, KZ, ..."""
+    webhook_secret: SecretStr = SecretStr("")
+    """The private app's client secret, which signs its webhooks; without it there is no address for them."""
+    webhook_v1: Literal["no", "yes"] = "no"
+    """Whether a signature of the older versions, which bear no time, is enough where there is none of version 3."""
 
     @field_validator("api_url")
     @classmethod

@@ -43,10 +43,14 @@ class Associations(Own):
     """`path` is the type that associations lead from, `to` are those that they lead to."""
 
     to: tuple[str, ...] = ()
+    these: tuple[str, ...] = ()  # the ids of the records whose sets are read; of all that are here where none is named
 
     def pages(self, fetch: Fetch, start: dict[str, Any]) -> Iterator[Page]:
         """Raises PageLoop where the pages of one record's set go round in a circle, Forbidden where the token may read
         none of the types; one that it may not read is withheld, and the others are read."""
+        if self.these:
+            yield from self._named(fetch)
+            return
         first, done = self.to.index(start["to"]) if start else 0, start.get("done")
         keys = fetch.parents(self.path, "true")
         for to in self.to[first:]:
@@ -62,6 +66,25 @@ class Associations(Own):
                 if len(fetch.withheld) + 1 == len(self.to):
                     raise
                 fetch.withheld.append(f"associations with {to} ({e.what})")
+
+    def _named(self, fetch: Fetch) -> Iterator[Page]:
+        """The sets of some records, each whole, to all types at once."""
+        ids = sorted({int(id) for id in self.these if id.isdigit()})
+        for some in (ids[i : i + AT_ONCE] for i in range(0, len(ids), AT_ONCE)):
+            page, withheld = None, len(fetch.withheld)
+            for to in self.to:
+                try:
+                    found = self._chunk(fetch, to, some, threading.Event())
+                except Forbidden as e:
+                    if len(fetch.withheld) - withheld + 1 == len(self.to):
+                        raise
+                    fetch.withheld.append(f"associations with {to} ({e.what})")
+                else:
+                    page = page.joined(found) if page else found
+            if page and len(fetch.withheld) == withheld:
+                page.sets = ("id", [str(id) for id in some])
+            if page:
+                yield page
 
     def _name(self, to: str, keys: Sequence[int]) -> str:
         return f"{self.path} to {to}, up to {keys[-1]}"

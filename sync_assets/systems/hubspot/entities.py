@@ -20,11 +20,24 @@ from sync_assets.systems.hubspot.search import ObjectSearch
 DOCS = "https://developers.hubspot.com/docs/api-reference"
 TYPES = ("contacts", "deals", "calls")
 
+DEPARTURES = ("deletion", "merge", "restore")
+HEARD = ("creation", "propertyChange", *DEPARTURES)
+"""What webhooks tell of records; of calls, and of the others too, as `object.*` with the number of the type."""
+
 INDEX_LAG = 3600.0
 """Seconds by which the search may trail the records; an incremental read looks so far back each time."""
 
 
-def crm_object(name: str, *, changed: str, cursors: int, links: tuple[Link, ...], doc: str, **more: Any) -> Entity:
+def crm_object(
+    name: str,
+    *,
+    changed: str,
+    cursors: int,
+    links: tuple[Link, ...],
+    doc: str,
+    told: tuple[str, ...] = (),
+    **more: Any,
+) -> Entity:
     path = f"/crm/v3/objects/{name}"
     everything = ObjectList(path, cursors=cursors)
     return Entity(
@@ -43,7 +56,7 @@ def crm_object(name: str, *, changed: str, cursors: int, links: tuple[Link, ...]
         tells_totals=True,
         doc=doc,
         url=f"{DOCS}/crm-{name}-v3/guide",
-        hints=(f"{name[:-1]}.", "object."),
+        hints=tuple(f"{name[:-1]}.{action}" for action in HEARD) + told,
         **more,
     )
 
@@ -53,9 +66,11 @@ def associated(name: str, to: tuple[str, ...]) -> Entity:
         f"{name[:-1]}_associations",
         key=("to_type", "id"),
         read=Associations(name, to=to),
+        of_parents=lambda ids: [Associations(name, to=to, these=tuple(ids))],
         links=(Link("id", name),),
         doc=f"What each of the {name} is associated with; one row per pair and type is in the view associations.",
         url=f"{DOCS}/crm-associations-v4/guide",
+        hints=tuple(f"{name[:-1]}.{action}" for action in ("associationChange", *DEPARTURES)),
     )
 
 
@@ -133,6 +148,7 @@ def entities(cursors: int) -> tuple[Entity, ...]:
             changed="lastmodifieddate",  # they carry an hs_lastmodifieddate too, which is stale
             links=(OWNER,),
             erasable=True,
+            told=("contact.privacyDeletion",),
             doc="Contacts with all properties of the portal.",
         ),
         crm_object(

@@ -21,6 +21,7 @@ from sync_assets.systems.hubspot.batch import AT_ONCE, read_batch
 @dataclass(frozen=True)
 class ObjectsById(OwnById):
     shape: str = "object"
+    at_once: int = AT_ONCE
 
     def look(self, fetch: Fetch, keys: Sequence[str]) -> Iterator[tuple[str, Page | SyncError]]:
         for some in (keys[i : i + AT_ONCE] for i in range(0, len(keys), AT_ONCE)):
@@ -28,10 +29,12 @@ class ObjectsById(OwnById):
             living = {key for key in page.keys if key is not None}
             absent = [key for key in some if key not in living]
             yield from ((key, page) for key in some if key in living)
-            binned = self._batch(fetch, absent, {"archived": "true"}).keys if absent else []
+            if not absent:
+                continue
+            binned = self._batch(fetch, absent, {"archived": "true"})
             for key in absent:
-                in_bin = RecordGone("asked for by id: it is in the recycle bin", binned=True)
-                yield key, in_bin if key in binned else self._alone(fetch, key)
+                in_bin = RecordGone("asked for by id: it is in the recycle bin", binned=True, seen=binned.seen)
+                yield key, in_bin if key in binned.keys else self._alone(fetch, key)
 
     def _batch(self, fetch: Fetch, keys: Sequence[str], params: Params) -> Page:
         read, name = Whole(self.path, shape=self.shape), f"{self.path.rpartition('/')[2]} by id"
@@ -47,10 +50,10 @@ class ObjectsById(OwnById):
             answer = fetch.ask(one.path, {"properties": "hs_object_id"}, threading.Event())
             into = fetch.splitter.page(one.path, one, answer).keys[0]
         except RecordGone as e:
-            return RecordGone(f"{e.what}; nor is it in the recycle bin")
+            return RecordGone(f"{e.what}; nor is it in the recycle bin", seen=e.seen)
         except SyncError as e:
             return e
         if into is None or into == key:
             return self._batch(fetch, [key], {})
         survivor = self._batch(fetch, [into], {})
-        return survivor if survivor.keys else RecordGone(f"merged into {into}, which is gone too")
+        return survivor if survivor.keys else RecordGone(f"merged into {into}, which is gone too", seen=survivor.seen)

@@ -4,6 +4,7 @@ from sync_assets.account import System
 from sync_assets.entity import Bucket
 from sync_assets.systems.kaiten.api import KaitenApi, KaitenSettings
 from sync_assets.systems.kaiten.entities import ENTITIES
+from sync_assets.systems.kaiten.webhooks import REGISTRATION, endpoints
 
 KAITEN = System(
     "kaiten",
@@ -13,5 +14,7 @@ KAITEN = System(
     entities=lambda _: ENTITIES,
     buckets=(Bucket("api", rate=5),),
     preflight=("/users/current", {}),
+    endpoints=endpoints,
+    registration=REGISTRATION,
     docs="https://developers.kaiten.ru",
 )

@@ -12,7 +12,7 @@ from pydantic import SecretStr, field_validator
 from sync_assets.entity import Params
 from sync_assets.errors import Forbidden, WrongShape
 from sync_assets.extract.dialect import Answer, Api, Outgoing, Pause, check_status
-from sync_assets.settings import AccountSettings, safe_url
+from sync_assets.settings import AccountSettings, safe_url, unguessable
 
 
 class KaitenSettings(AccountSettings):
@@ -29,6 +29,13 @@ class KaitenSettings(AccountSettings):
 
     api_url: str
     api_token: SecretStr
+    webhook_secret: SecretStr = SecretStr("")
+    """The last part of the address that Kaiten calls; without it there is none."""
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _unguessable(cls, value: SecretStr) -> SecretStr:
+        return SecretStr(unguessable(value.get_secret_value(), setting="KAITEN_WEBHOOK_SECRET"))
 
     @field_validator("api_url")
     @classmethod

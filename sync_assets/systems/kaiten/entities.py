@@ -34,6 +34,7 @@ TAGS = Entity(
     read=OffsetPages("/tags"),
     doc="The company's tags; which card bears which is in the view card_tags.",
     url=f"{DOCS}/tags/retrieve-list-of-tags",
+    hints=("tag:update",),
 )
 
 PROPERTY_DEFINITIONS = Entity(
@@ -127,18 +128,13 @@ CARDS = Entity(
     codes={"state": ("1", "2", "3"), "condition": ("1", "2")},
     doc="Cards, on the board and archived, with description; tags, members, children and properties are views.",
     url=f"{DOCS}/cards/retrieve-card-list",
+    # A comment, a file or a time log is told of the card that it is on.
     hints=(
-        "card:add",
-        "card:update",
-        "card_member:add",
-        "card_member:remove",
-        "card_member:update",
-        "tag:add",
-        "tag:remove",
-        "block:add",
-        "block:update",
+        "card:add", "card:update", "card_member:add", "card_member:remove", "card_member:update", "tag:add",
+        "tag:remove", "block:add", "block:update", "comment:add", "comment:update", "comment:remove", "file:add",
+        "file:update", "file:remove", "card_time_log:add", "card_time_log:update", "card_time_log:remove",
     ),
-)
+)  # fmt: skip
 
 ENTITIES = (
     SPACES,

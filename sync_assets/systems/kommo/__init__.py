@@ -4,6 +4,7 @@ from sync_assets.account import System
 from sync_assets.entity import Bucket, QueuedJob
 from sync_assets.systems.kommo.api import KommoApi, KommoSettings
 from sync_assets.systems.kommo.entities import ENTITIES
+from sync_assets.systems.kommo.webhooks import REGISTRATION, endpoints
 
 KOMMO = System(
     "kommo",
@@ -20,5 +21,7 @@ KOMMO = System(
             doc="Reads the pipelines and their statuses.",
         ),
     ),
+    endpoints=endpoints,
+    registration=REGISTRATION,
     docs="https://developers.kommo.com",
 )

@@ -13,7 +13,7 @@ from pydantic import SecretStr, field_validator
 from sync_assets.entity import Params
 from sync_assets.errors import BadCredentials, Forbidden, WrongShape
 from sync_assets.extract.dialect import Answer, Api, Outgoing, check_status
-from sync_assets.settings import AccountSettings, safe_url
+from sync_assets.settings import AccountSettings, safe_url, unguessable
 from sync_assets.systems.kommo.oauth import KommoOAuth, ends_at
 
 
@@ -41,6 +41,15 @@ class KommoSettings(AccountSettings):
     redirect_uri: str = ""
     refresh_token: SecretStr = SecretStr("")
     """The first of its chain: each use answers another one, and those are kept in Postgres."""
+    webhook_secret: SecretStr = SecretStr("")
+    """The last part of the address that Kommo calls; without it there is none."""
+    account_id: str = ""
+    """Whose webhooks are taken; without it those of the subdomain in the address."""
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _unguessable(cls, value: SecretStr) -> SecretStr:
+        return SecretStr(unguessable(value.get_secret_value(), setting="KOMMO_WEBHOOK_SECRET"))
 
     @field_validator("base_url")
     @classmethod

@@ -19,6 +19,13 @@ WITH = {
     "users": "role,group,uuid,amojo_id,user_rank,phone_number",
 }
 SINGULAR = {"leads": "lead", "contacts": "contact", "companies": "company", "tasks": "task"}
+HEARD = {
+    "leads": ("add", "update", "delete", "restore", "status", "responsible", "note"),
+    "contacts": ("add", "update", "delete", "restore", "responsible", "note"),
+    "companies": ("add", "update", "delete", "restore", "responsible", "note"),
+    "tasks": ("add", "update", "delete", "responsible"),
+}
+"""What webhooks tell of; a note is told of the record that it is on."""
 DELETED = """
 select entity_id::text, source_changed_at from events where type = '{singular}_deleted'
 union all
@@ -47,7 +54,7 @@ def moving(name: str, read: Callable[..., KommoRead], *, links: tuple[Link, ...]
         after=("events",),
         doc=doc,
         url=f"{DOCS}/{name}-list",
-        hints=(f"add_{name}", f"update_{name}", f"delete_{name}"),
+        hints=tuple(f"{action}_{SINGULAR[name]}" for action in HEARD[name]),
         **more,
     )
 

@@ -4,6 +4,7 @@ from sync_assets.account import System
 from sync_assets.entity import Bucket
 from sync_assets.systems.worksection.api import WorksectionApi, WorksectionSettings
 from sync_assets.systems.worksection.entities import entities
+from sync_assets.systems.worksection.webhooks import REGISTRATION, endpoints
 
 WORKSECTION = System(
     "worksection",
@@ -13,5 +14,7 @@ WORKSECTION = System(
     entities=entities,
     buckets=(Bucket("api", rate=1),),
     preflight=("get_project_groups", {}),
+    endpoints=endpoints,
+    registration=REGISTRATION,
     docs="https://worksection.com/en/faq/api.html",
 )

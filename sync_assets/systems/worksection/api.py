@@ -14,21 +14,23 @@ from typing import Any, ClassVar, Literal
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
-from pydantic import SecretStr, field_validator
+from pydantic import SecretStr, field_validator, model_validator
 
 from sync_assets.entity import Params
 from sync_assets.errors import (
     BadCredentials,
     CallVendor,
+    FixConfig,
     Forbidden,
     MissingSetting,
     NotFound,
     SourceUnavailable,
     TooManyRecords,
+    UnsafeSetting,
     WrongShape,
 )
 from sync_assets.extract.dialect import Answer, Api, Outgoing, Pause, check_status
-from sync_assets.settings import AccountSettings, safe_url
+from sync_assets.settings import AccountSettings, safe_url, unguessable
 
 
 class WorksectionSettings(AccountSettings):
@@ -52,6 +54,9 @@ class WorksectionSettings(AccountSettings):
     """A task whose name begins so is no object and no section."""
     closed: Literal["leave_out", "keep"] = "leave_out"
     """Whether closed tasks are objects and sections too. The table `tasks` holds them in any case."""
+    webhook_user: str = ""
+    webhook_password: SecretStr = SecretStr("")
+    """What Worksection shows when it calls, by HTTP Basic; without both there is no address for it."""
 
     @field_validator("domain")
     @classmethod
@@ -64,6 +69,22 @@ class WorksectionSettings(AccountSettings):
                 next_step="set it to company.worksection.com",
             )
         return url
+
+    @field_validator("webhook_password")
+    @classmethod
+    def _unguessable(cls, value: SecretStr) -> SecretStr:
+        return SecretStr(unguessable(value.get_secret_value(), setting="WORKSECTION_WEBHOOK_PASSWORD"))
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> WorksectionSettings:
+        if bool(self.webhook_user) != bool(self.webhook_password.get_secret_value()):
+            raise MissingSetting(
+                "of WORKSECTION_WEBHOOK_USER and WORKSECTION_WEBHOOK_PASSWORD one is set and one is not",
+                next_step="set both, of your own choice, or neither",
+            )
+        if ":" in self.webhook_user:
+            raise UnsafeSetting("WORKSECTION_WEBHOOK_USER has a colon, which ends it", next_step="choose another name")
+        return self
 
     @field_validator("stage_pattern")
     @classmethod
@@ -131,6 +152,11 @@ class WorksectionApi(Api):
             raise BadCredentials(said, next_step="set WORKSECTION_HASH to the account's administrative API key")
         if code == 20:
             raise Forbidden(said, next_step="use the administrative key, which sees the whole account")
+        if code == 11 and answer.path == "add_webhook":
+            raise FixConfig(
+                f"{said}: Worksection calls an address before it takes it",
+                next_step="start sync-assets receive where SYNC_PUBLIC_URL leads to it, then try again",
+            )
         if code in (10, 11):
             raise WrongShape(said)
         if code in (4, 5, 30):

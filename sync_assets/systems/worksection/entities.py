@@ -82,7 +82,7 @@ PROJECTS = Entity(
     codes={"status": ("active", "pending", "archive")},
     doc="Projects, active, pending and archived, with their tags.",
     url=DOCS,
-    hints=("post_project", "update_project"),
+    hints=("post_project", "update_project", "close_project", "reopen_project", "delete_project"),
 )
 USERS = Entity("users", read=Whole("get_users"), doc="People of the account.", url=DOCS)
 TASK_TAGS = Entity("task_tags", read=Whole("get_task_tags"), doc="Labels and statuses of tasks.", url=DOCS)
@@ -103,8 +103,12 @@ TASKS = Entity(
     codes={"status": ("active", "done")},
     doc="Top-level tasks with their subtasks inside, active and closed, of every project.",
     url=DOCS,
-    hints=("post_task", "update_task", "close_task", "reopen_task", "delete_task"),
-)
+    # A comment is told of its task. Subtasks are tasks.
+    hints=(
+        "post_task", "update_task", "close_task", "reopen_task", "delete_task", "post_comment", "update_comment",
+        "delete_comment",
+    ),
+)  # fmt: skip
 
 
 def entities(settings: WorksectionSettings) -> tuple[Entity, ...]:

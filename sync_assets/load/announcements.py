@@ -1,0 +1,76 @@
+"""The connection on which a watcher waits for events: announced by NOTIFY, and asked for each second all the same.
+
+A transaction pooler delivers no announcements, and whoever waits must not hold more than one connection.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Sequence
+
+import psycopg2
+from psycopg2.extensions import connection as Connection  # noqa: N812
+
+from sync_assets.errors import DatabaseUnavailable
+from sync_assets.load.database import CONNECT_SECONDS, KEEPALIVE, plain_url
+
+CHANNEL = "sync_inbox"
+
+# What is taken is by somebody else: whoever asks has nothing under way. Whether those still live a worker will see.
+DUE = """
+select distinct account from sync.webhook_events
+ where account = any(%s) and state in ('new', 'waiting', 'taken')
+   and (state = 'taken' or next_try_at <= clock_timestamp())
+"""
+
+
+class Announcements:
+    def __init__(self, url: str, accounts: Sequence[str]) -> None:
+        self._url = plain_url(url)
+        self._accounts = list(accounts)
+        self._connection: Connection | None = None
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def due(self) -> list[str]:
+        """The accounts of which something is due. Raises DatabaseUnavailable."""
+        try:
+            with self._listening().cursor() as cursor:
+                cursor.execute(DUE, (self._accounts,))
+                return [account for (account,) in cursor.fetchall()]
+        except psycopg2.Error as e:
+            self.close()
+            raise DatabaseUnavailable("Postgres cannot be asked for what is due", sqlstate=e.pgcode) from None
+
+    def wait(self, seconds: float) -> None:
+        """Until an event of one of the accounts is announced, at most so long."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self._connection is None:
+                time.sleep(left)
+                return
+            try:
+                select.select([self._connection], [], [], left)
+                self._connection.poll()
+            except (psycopg2.Error, OSError, ValueError):
+                self.close()
+                continue
+            told = [notify.payload for notify in self._connection.notifies]
+            self._connection.notifies.clear()
+            if not {*told}.isdisjoint(self._accounts):
+                return
+
+    def _listening(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg2.connect(
+                self._url, application_name="sync_assets webhooks", connect_timeout=CONNECT_SECONDS, keepalives=1,
+                **KEEPALIVE,
+            )  # fmt: skip
+            self._connection.autocommit = True
+            with self._connection.cursor() as cursor:
+                cursor.execute(f"set statement_timeout = '30s'; listen {CHANNEL}")
+        return self._connection
