@@ -88,6 +88,13 @@ select %(account)s, %(entity)s, g.key, '{{}}', g.evidence, g.state, g.into_key, 
 on conflict (account, entity, key) do update set seen = greatest(tombstones.seen, excluded.seen)
 """
 
+BY_LOOKS = """
+select (select coalesce(sum(deleted), 0)::bigint from sync.logs
+         where account = %(account)s and entity = %(entity)s and holder is not null
+           and started_at > clock_timestamp() - interval '1 hour')
+     + (select count(*) from {table} t join unnest(%(keys)s::text[]) k(key) on {same_key})
+"""
+
 BEREFT = """
 select count(*) from {table} t where {key} = any(%(keys)s) and not exists (select from {parent} p where {joined})
 """
@@ -207,6 +214,14 @@ def bury(
             cursor.execute(statement, where | {"keys": aliases.with_predecessors(cursor, target, erased)})
     merged = states.count("merged")
     return len(states) - merged, merged
+
+
+def buried_by_looks(cursor: Cursor, target: Target, keys: Sequence[str]) -> int:
+    """How many records will have left their table within an hour, by looks at single ones, when these have too."""
+    statement = sql.SQL(BY_LOOKS).format(table=target.table, same_key=target.same_key("t", target.parts("k.key")))
+    cursor.execute(statement, {"account": target.account, "entity": target.entity.name, "keys": list(keys)})
+    row = cursor.fetchone()
+    return row[0] if row else 0
 
 
 def ban(cursor: Cursor, target: Target, departed: Mapping[str, Departed], sync_id: int) -> None:

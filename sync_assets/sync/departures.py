@@ -61,6 +61,10 @@ class Departures:
         outcome.unreachable = dict.fromkeys(strange, f"it cannot be a key of {self._entity.name}")
         keys = [spelling for spelling in spelled.values() if spelling is not None]
         departed = self._look(keys)
+        if departed and not self._same_rights():
+            outcome.unreachable |= {k: f"{d.evidence}, under other rights than before" for k, d in departed.items()}
+            departed = {}
+        self._check_hour(departed)
         buried = self._bury(departed | self._superseded(None if self._sync.ledger.leased else keys))
         if departed and self._sync.beside_another():
             # What the other one has read before must not bring them in, nor was it wrong to leave one alone that it
@@ -133,6 +137,14 @@ class Departures:
     def _check_fuse(self, missing: int) -> None:
         rows = self._sync.rows()
         self._fuse().check(missing=missing, rows=rows, seen=rows)
+
+    def _check_hour(self, departed: Mapping[str, Departed]) -> None:
+        """Looks at single records bury few at a time: what they bury in an hour must be plausible together."""
+        gone = [key for key, d in departed.items() if d.state != "merged"]
+        if gone and not self._sync.ledger.leased:
+            count = self._database.transaction(partial(deletions.buried_by_looks, target=self._target, keys=gone))
+            if count > deletions.FUSE_FLOOR:
+                self._check_fuse(count)
 
     def _fuse(self) -> deletions.Fuse:
         return deletions.Fuse(self._sync.connection.settings.sync_fuse_percent, self._sync.request.allow_deletions)

@@ -265,8 +265,9 @@ class EntitySync:
                 cursor, self.target, read, parent, self.connection.account.options, self.state.log_id
             )
             self.ledger.end_commit(cursor, derived.counts)
-            inside = f"inside {read.parent} {read.paths[0]}"
-            self.ledger.sight(cursor, {inside: (derived.counts.fetched, derived.keys)})
+            if self._complete:
+                inside = f"inside {read.parent} {read.paths[0]}"
+                self.ledger.sight(cursor, {inside: (derived.counts.fetched, derived.keys)})
             return derived.counts
 
         try:
