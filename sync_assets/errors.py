@@ -17,6 +17,7 @@
     │   ├── UntrustedServer       its TLS certificate does not prove who it is
     │   ├── NotMigrated
     │   ├── MigrationMismatch
+    │   ├── BadAutomation         a rule or sequence cannot be understood
     │   └── DatabaseRefused       disk full, read-only, no rights
     ├── FixData             a human looks at the data first
     │   ├── RecordRejected
@@ -140,6 +141,12 @@ class NotMigrated(FixConfig):
 
 class MigrationMismatch(FixConfig):
     """A migration that was applied has been edited since, or the database is newer than this code."""
+
+
+class BadAutomation(FixConfig):
+    """A rule or sequence cannot be understood."""
+
+    next_step = "correct the file, then run sync-assets rules check"
 
 
 class DatabaseRefused(FixConfig):
