@@ -14,6 +14,9 @@ from sync_assets.errors import SyncError
 
 Decision = Literal["ours", "theirs"]
 
+HTTP = "http"
+"""The account of the outbox whose letters go to addresses of the operator's own choice."""
+
 
 @dataclass(frozen=True)
 class Letter:

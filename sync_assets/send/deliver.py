@@ -24,7 +24,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from sync_assets import crash
 from sync_assets.entity import Params
-from sync_assets.errors import FixConfig, RecordGone, RetryLater, SyncError
+from sync_assets.errors import FixConfig, RecordGone, RetryLater, SyncError, Throttled
 from sync_assets.extract.dialect import Answer, Pause
 from sync_assets.extract.fetch import Fetch
 from sync_assets.extract.mask import Mask
@@ -265,8 +265,11 @@ class Post:
         self._connection.database.transaction(partial(gate.failed, account=account, reason=words, slow=slow))
         if blind and not isinstance(error, FixConfig):
             return [Settled(x, "unknown", f"nobody can tell whether it arrived: {words}") for x in letters]
-        said = f"nobody knows yet whether it arrived: {words}" if sent else words
-        return [Settled(letter, "failed", said, counts=False, wait=0.0) for letter in letters]
+        turned_away = isinstance(error, FixConfig | Throttled)  # unread
+        said = f"nobody knows yet whether it arrived: {words}" if sent and not turned_away else words
+        return [
+            Settled(letter, "failed", said, counts=False, wait=0.0, unsent=sent and turned_away) for letter in letters
+        ]
 
     def _known(self, operation: Operation) -> Sequence[tuple[Any, ...]]:
         if not operation.knows:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -102,7 +103,7 @@ def look(fetch: Fetch, letters: Sequence[Letter]) -> Looked:
             if letter.key not in page.keys:
                 found[letter.id] = RecordGone("its list does not show it")
                 continue
-            of_it = page.only(letter.key)
+            of_it = replace(page, records=[page.records[page.keys.index(letter.key)]], keys=[letter.key])
             try:
                 found[letter.id] = Held(_values(msgspec.json.decode(of_it.records[0]), letter), of_it)
             except (*MALFORMED, msgspec.ValidationError, AttributeError, TypeError):
