@@ -134,6 +134,15 @@ Changes = Callable[[Callable[[str, Params], bytes], datetime, datetime], "Sequen
 
 
 @dataclass(frozen=True)
+class Tells:
+    """That rules and sequences may be told of each change of a record. A field is a path: `properties.dealstage`."""
+
+    stage: tuple[str, ...] = ()  # where a record stands; the first field is its state, the others say in what
+    responsible: str = ""  # whose it is
+    along: tuple[str, ...] = ()  # top-level fields that change along with others: alone they are nothing that happened
+
+
+@dataclass(frozen=True)
 class Entity:
     name: str
     key: str | tuple[str, ...] = "id"
@@ -155,6 +164,7 @@ class Entity:
     """Keys of parents -> the reads that show all that belongs to them."""
     tells_totals: bool = False  # a read of it says how many records there are
     erasable: bool = False  # a record that is gone and not in the bin was erased for good: so is our copy
+    tells: Tells | None = None
     codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # columns whose known values are few
     own: tuple[str, ...] = ()  # columns that are ours: no record has them, and no sync names them
     doc: str = ""

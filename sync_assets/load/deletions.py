@@ -17,7 +17,8 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from sync_assets import crash
 from sync_assets.entity import Link
 from sync_assets.errors import FuseBlown
-from sync_assets.load import aliases
+from sync_assets.load import changes
+from sync_assets.load.erasure import erase
 from sync_assets.load.target import Target
 
 FUSE_FLOOR = 10
@@ -55,7 +56,7 @@ select %(account)s, %(entity)s, key, raw_json, evidence, state, into_key, coales
 on conflict (account, entity, key) do update
   set raw_json = excluded.raw_json, evidence = excluded.evidence, state = excluded.state, seen = excluded.seen,
       merged_into = excluded.merged_into, deleted_at = excluded.deleted_at, sync_id = excluded.sync_id
-returning state
+returning key, state
 """
 
 # What had left its table for the bin and is not there any more either.
@@ -66,17 +67,6 @@ update sync.tombstones t set state = g.state, evidence = g.evidence, merged_into
  where t.account = %(account)s and t.entity = %(entity)s and t.key = g.key
    and t.state = 'binned' and g.state <> 'binned'
 """
-
-# Erased for good: of the person, whoever was merged into them too, nothing stays but the keys, so that nobody is taken
-# for lost. What webhooks told of them goes too.
-ERASE = (
-    "update sync.tombstones set raw_json = jsonb_build_object('erased', true), state = 'erased', merged_into = null"
-    " where account = %(account)s and entity = %(entity)s and key = any(%(keys)s)",
-    "update sync.rejected set payload = '', size = 0, field = null, reason = 'erased with its record'"
-    " where account = %(account)s and entity = %(entity)s and key = any(%(keys)s)",
-    "update sync.webhook_events set payload = null, record = null"
-    " where account = %(account)s and entity = %(entity)s and key = any(%(keys)s)",
-)
 
 # Who was looked for in vain and is not held either: nothing that was read before may bring them in.
 BAN = """
@@ -202,18 +192,16 @@ def bury(
     if not departed:
         return 0, 0
     crash.point("in sweep")
-    where = {"account": target.account, "entity": target.entity.name}
     given = _given(target, departed, sync_id) | {"pushed": target.entity.pushed_shape, "by_sender": by_sender}
     cursor.execute(
         sql.SQL(BURY).format(table=target.table, same_key=target.same_key("t", target.parts("g.key"))), given
     )
-    states = [state for (state,) in cursor.fetchall()]
+    left = dict(cursor.fetchall())
+    changes.departed(cursor, target, list(left), sync_id)
     cursor.execute(LEFT_THE_BIN, given)
-    if erased := [key for key, d in departed.items() if d.state == "erased"]:
-        for statement in ERASE:
-            cursor.execute(statement, where | {"keys": aliases.with_predecessors(cursor, target, erased)})
-    merged = states.count("merged")
-    return len(states) - merged, merged
+    erase(cursor, target, [key for key, d in departed.items() if d.state == "erased"])
+    merged = list(left.values()).count("merged")
+    return len(left) - merged, merged
 
 
 def buried_by_looks(cursor: Cursor, target: Target, keys: Sequence[str]) -> int:

@@ -16,6 +16,7 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from sync_assets import crash
+from sync_assets.load import changes
 from sync_assets.load.batch import HASH_BYTES, SEEN, Row
 from sync_assets.load.target import Target
 
@@ -43,7 +44,7 @@ DECIDE = """
 with judged as materialized (
   select *, held is not null and held - %(volatile)s::text[] = doc - %(volatile)s::text[] as same
     from (
-      select s.key, s.hash, s.seen, s.shape, t.raw_json as held,
+      select s.key, s.hash, s.seen, s.shape, t.raw_json as held, t.synced_at as held_at,
              case when t.raw_json is null or s.omits = '{{}}'
                   then case when s.adds = '{{}}' then s.doc::jsonb else s.doc::jsonb - s.adds end
                   else sync.carried(t.raw_json, s.doc::jsonb - s.adds, s.omits)
@@ -58,7 +59,7 @@ with judged as materialized (
   returning 1
 ), to_write as (
   select key, doc, hash, seen, shape from judged where not same
-), written as ({written})
+), written as ({written}){told}
 select (select count(*) from renewed), {outcome}
 """
 
@@ -67,7 +68,7 @@ TAKE = """
 with to_write as not materialized (
   select key, case when adds = '{{}}' then doc::jsonb else doc::jsonb - adds end as doc, hash, seen, shape
     from sync_stage
-), written as ({written})
+), written as ({written}){told}
 select 0, {outcome}
 """
 
@@ -80,7 +81,7 @@ WRITTEN = """
   where excluded.source_changed_at > t.source_changed_at
      or (coalesce(excluded.source_changed_at = t.source_changed_at, true) and excluded.seen > t.seen)
      or (t.payload_shape = %(pushed)s and excluded.payload_shape <> %(pushed)s and excluded.seen > t.seen)
-  returning xmax = 0 as created, {key_text} as key
+  returning xmax = 0 as created, {key_text} as key{and_record}
 """
 
 OUTCOME = sql.SQL(
@@ -180,7 +181,7 @@ def write(cursor: Cursor, target: Target, rows: list[Row], sync_id: int) -> Coun
     if not rows:
         return Counts()
     straight = not any(row.held or row.read.adds for row in rows) and not _any_buried(cursor, target)
-    if straight and _taken_straight(cursor, target, rows, sync_id):
+    if straight and not changes.telling(cursor, target) and _taken_straight(cursor, target, rows, sync_id):
         return Counts(created=len(rows))
     open_stage(cursor)
     columns = sql.SQL("key, doc, hash, seen, shape, omits, adds")
@@ -241,11 +242,13 @@ def decide(cursor: Cursor, target: Target, sync_id: int, staged: int) -> Counts:
     held = cursor.rowcount
     # Asked behind the locks: whoever was burying one of these rows has ended.
     buried = _any_buried(cursor, target)
+    telling = changes.telling(cursor, target)
     names = {
         "table": target.table,
         "key_columns": target.key_columns(),
         "key_text": target.key_text("t"),
         "not_buried": sql.SQL(NOT_BURIED if buried else "true"),
+        "and_record": sql.SQL(", t.raw_json as doc, t.source_changed_at as at" if telling else ""),
     }
     cursor.execute(
         sql.SQL(DECIDE if held else TAKE).format(
@@ -253,13 +256,16 @@ def decide(cursor: Cursor, target: Target, sync_id: int, staged: int) -> Counts:
             same_key=same_key,
             same_judged=target.same_key("t", target.parts("j.key")),
             written=sql.SQL(WRITTEN).format(**names),
+            told=changes.told(held=bool(held)) if telling else sql.SQL(""),
             outcome=OUTCOME,
         ),
-        given,
+        given | telling.given(target) if telling else given,
     )
     row = cursor.fetchone()
     assert row is not None  # noqa: S101  an aggregate without GROUP BY has one row
     same, created, updated, born = row
+    if telling and created + updated:
+        changes.announce(cursor, target.account)
     if born and buried:
         cursor.execute(FORGET_TOMBSTONES, _whose(target) | {"keys": born})
     crash.point("after upsert")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sync_assets.entity import Changes, Entity, Link
+from sync_assets.entity import Changes, Entity, Link, Tells
 from sync_assets.systems.bitrix.commands import query
 from sync_assets.systems.bitrix.keyset import Keyset
 from sync_assets.systems.bitrix.lookup import Lookup, PeopleLookup
@@ -62,6 +62,9 @@ ORDERS = Keyset("sale.order.list", at="orders", entity="orders", stamp="dateUpda
 PRODUCTS = Keyset(
     "catalog.product.list", at="products", entity="products", select=EVERYTHING, per="iblockId", stamp="timestampX"
 )
+
+ALONG = ("dateUpdate", "version", "lockedBy", "dateLock", "dateStatus", "empStatusId", "dateCanceled", "empCanceledId")
+"""What moves with any change of an order."""
 
 ENTITIES = (
     codes("order_statuses", "O", "Codes of orders; a shop adds its own."),
@@ -136,6 +139,7 @@ ENTITIES = (
             Link("status_id", "order_statuses", order=False),
         ),
         own=("crm_status",),
+        tells=Tells(stage=("statusId", "canceled"), responsible="responsibleId", along=ALONG),
         doc="Orders of the shop.",
         url=f"{DOCS}/sale/order/sale-order-list.html",
         hints=("ONSALEORDERSAVED", "ONSALEBEFOREORDERDELETE", "ONORDERENTITYSAVED", "ONORDERDELETED"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sync_assets.entity import ById, Entity, Inside, Link, Named, Own, Whole
+from sync_assets.entity import ById, Entity, Inside, Link, Named, Own, Tells, Whole
 from sync_assets.errors import Forbidden
 from sync_assets.extract.fetch import Fetch
 from sync_assets.extract.pages import Page
@@ -159,6 +159,11 @@ def entities(cursors: int) -> tuple[Entity, ...]:
                 OWNER,
                 Link("pipeline", "pipelines", order=False),
                 Link(("pipeline", "dealstage"), "stages", order=False),
+            ),
+            tells=Tells(
+                stage=("properties.dealstage", "properties.pipeline"),
+                responsible="properties.hubspot_owner_id",
+                along=("updatedAt",),
             ),
             doc="Deals with all properties of the portal; amounts to the last digit.",
         ),

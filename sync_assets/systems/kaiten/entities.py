@@ -1,6 +1,6 @@
 """Kaiten's entities. Boards bring their columns and live lanes along; only cards can be filtered by time."""
 
-from sync_assets.entity import ById, Each, Entity, Inside, Link, OffsetPages, Whole
+from sync_assets.entity import ById, Each, Entity, Inside, Link, OffsetPages, Tells, Whole
 
 DOCS = "https://developers.kaiten.ru"
 
@@ -125,6 +125,7 @@ CARDS = Entity(
         Link("owner_id", "users", order=False),
         Link("type_id", "card_types", order=False),
     ),
+    tells=Tells(stage=("column_id", "board_id"), responsible="owner_id", along=("updated",)),
     codes={"state": ("1", "2", "3"), "condition": ("1", "2")},
     doc="Cards, on the board and archived, with description; tags, members, children and properties are views.",
     url=f"{DOCS}/cards/retrieve-card-list",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sync_assets.entity import ById, Changes, Entity, Inside, Link, Whole
+from sync_assets.entity import ById, Changes, Entity, Inside, Link, Tells, Whole
 from sync_assets.extract.fetch import Fetch
 from sync_assets.extract.pages import Page
 from sync_assets.systems.kommo.reads import ByTime, ByWindows, KommoRead, Pages, since
@@ -70,6 +70,7 @@ class CustomFields(Pages):
             yield from Pages(f"/{kind}/custom_fields", at=self.at).pages(fetch, {})
 
 
+ALONG = ("updated_at", "updated_by", "closed_at", "closest_task_at")
 RESPONSIBLE = Link("responsible_user_id", "users", none=("0",), order=False)
 EVENTS = Pages("/events", at="_embedded.events", shape="record", filter="filter[created_at][from]")
 
@@ -119,14 +120,22 @@ ENTITIES = (
             Link(("pipeline_id", "status_id"), "statuses", order=False),
             Link("loss_reason_id", "loss_reasons", none=("0",), order=False),
         ),
+        tells=Tells(stage=("status_id", "pipeline_id"), responsible="responsible_user_id", along=ALONG),
         doc="Leads with their contacts, company and tags.",
     ),
-    moving("contacts", ByTime, links=(RESPONSIBLE,), doc="Contacts with their leads, company and tags."),
+    moving(
+        "contacts",
+        ByTime,
+        links=(RESPONSIBLE,),
+        tells=Tells(responsible="responsible_user_id", along=ALONG),
+        doc="Contacts with their leads, company and tags.",
+    ),
     moving("companies", ByTime, links=(RESPONSIBLE,), doc="Companies with their leads, contacts and tags."),
     moving(
         "tasks",
         ByWindows,
         links=(RESPONSIBLE,),
+        tells=Tells(stage=("is_completed",), responsible="responsible_user_id", along=ALONG),
         codes={"entity_type": ("leads", "contacts", "companies", "customers")},
         doc="Tasks, done and open.",
     ),
