@@ -31,8 +31,8 @@ STATUSES = (
 KOMMO = ("set_status", "set_field", "add_tag", "assign", "create_task", "add_note")
 """What is done to a record of Kommo."""
 
-ON = {"set_status": ("leads",), "add_tag": ("leads", "contacts", "companies"), "add_note": ("leads", "contacts", "companies"),
-      "create_task": ("leads", "contacts", "companies")}  # fmt: skip
+PEOPLE = ("leads", "contacts", "companies")
+ON = {"set_status": ("leads",), "add_tag": PEOPLE, "add_note": PEOPLE, "create_task": PEOPLE}
 """The entities of Kommo that an action is for; all that rules see, where nothing is said."""
 
 OWN_FIELDS = ("name", "first_name", "last_name", "price", "loss_reason_id", "text", "complete_till", "is_completed")

@@ -28,13 +28,15 @@ __all__ = ["Action", "Context", "enqueue", "parse_action"]
 
 INSERT = """
 insert into sync.outbox (account, entity, key, operation, payload, base, idempotency_key, depth, cause)
-values (%(account)s, %(entity)s, %(key)s, %(operation)s, %(payload)s, %(base)s, %(idempotency_key)s, %(depth)s, %(cause)s)
+values (%(account)s, %(entity)s, %(key)s, %(operation)s, %(payload)s, %(base)s, %(idempotency_key)s, %(depth)s,
+        %(cause)s)
 on conflict (idempotency_key) do nothing returning id
 """
 
 OF_ORDER = """
 update sync.outbox set depth = %s, cause = %s
- where id = (select max(id) from sync.outbox where account = %s and entity = 'orders' and key = %s) and id > %s returning id
+ where id = (select max(id) from sync.outbox where account = %s and entity = 'orders' and key = %s) and id > %s
+returning id
 """
 
 
@@ -191,9 +193,7 @@ def _push_order_status(doing: Doing) -> int | None:
     cursor.execute("select coalesce(max(id), 0) from sync.outbox")
     (newest,) = cursor.fetchone() or (0,)
     table = sql.Identifier(account, "orders")
-    cursor.execute(
-        sql.SQL("update {} set crm_status = %s where id = %s").format(table), (doing.given["status"], order)
-    )
+    cursor.execute(sql.SQL("update {} set crm_status = %s where id = %s").format(table), (doing.given["status"], order))
     if not cursor.rowcount:
         raise doing.wrong(f"there is no order {order}")
     cursor.execute(OF_ORDER, (doing.depth, context.cause, account, str(order), newest))
@@ -213,7 +213,14 @@ def _start_sequence(doing: Doing) -> int | None:
 
 def _stop_sequence(doing: Doing) -> int | None:
     context = doing.context
-    stop(doing.cursor, doing.given["key"], context.account, context.entity, context.key, why=f"stopped by {context.cause}")
+    stop(
+        doing.cursor,
+        doing.given["key"],
+        context.account,
+        context.entity,
+        context.key,
+        why=f"stopped by {context.cause}",
+    )
     return None
 
 

@@ -16,17 +16,43 @@ from typing import Any, Literal
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from sync_assets import crash
+from sync_assets.automation.conditions import holds
 from sync_assets.automation.fields import Record, contact_id
 from sync_assets.automation.sequences import Definition, stored
-from sync_assets.errors import ActionRefused
+from sync_assets.errors import ActionRefused, BadAutomation
 
 End = Literal["completed", "exited", "failed"]
 
 REGISTER = """
-insert into sync.sequences (key, version, name, spec, is_current) values (%(key)s, %(version)s, %(name)s, %(spec)s, true)
-on conflict (key, version) do update set is_current = true
+insert into sync.sequences (key, version, name, spec, is_current)
+values (%(key)s, %(version)s, %(name)s, %(spec)s, true)
+on conflict (key, version) do update set is_current = true where not sequences.is_current
 """
-RETIRE = "update sync.sequences set is_current = false where is_current and key || ' ' || version <> all(%s)"
+RETIRE = """
+update sync.sequences set is_current = false
+ where is_current and key || ' ' || version <> all(%s) and (key = any(%s) or %s)
+"""
+
+# Changes of these records are told of; of what nobody is in any more, they need not be.
+LISTEN = """
+insert into sync.listeners (consumer, system, entity)
+select 'sequences', l.system, l.entity from unnest(%(systems)s::text[], %(entities)s::text[]) l(system, entity)
+union
+select 'sequences', r.system, r.entity from sync.sequence_runs r where r.status = 'active'
+on conflict do nothing
+"""
+UNLISTEN = """
+delete from sync.listeners l
+ where l.consumer = 'sequences'
+   and (l.system, l.entity) not in (select * from unnest(%(systems)s::text[], %(entities)s::text[]))
+   and not exists (select from sync.sequence_runs r
+                    where r.status = 'active' and (r.system, r.entity) = (l.system, l.entity))
+"""
+
+SINCE = """
+select before, after from sync.change_events
+ where account = %s and entity = %s and key = %s and id > %s order by id
+"""
 
 CURRENT = "select version, spec from sync.sequences where key = %s and is_current"
 VERSION = "select spec from sync.sequences where key = %s and version = %s"
@@ -89,9 +115,17 @@ class Run:
     depth: int
 
 
-def register(cursor: Cursor, found: Sequence[Definition]) -> None:
-    """These versions are what sequences begin with from now on; of those without one none begins."""
-    cursor.execute(RETIRE, ([f"{d.key} {d.version}" for d in found],))
+def register(cursor: Cursor, found: Sequence[Definition], *, whole: bool = True) -> None:
+    """These versions are what sequences begin with from now on.
+
+    `whole`: they are all that there are, so no other begins any more; where a file cannot be understood, the version
+    before it goes on.
+    """
+    cursor.execute(RETIRE, ([f"{d.key} {d.version}" for d in found], [] if whole else [d.key for d in found], whole))
+    about = sorted({(d.system, d.entity) for d in found})
+    subjects = {"systems": [system for system, _ in about], "entities": [entity for _, entity in about]}
+    cursor.execute(LISTEN, subjects)
+    cursor.execute(UNLISTEN, subjects)
     for definition in sorted(found, key=lambda d: d.key):
         spec = json.dumps(definition.spec, ensure_ascii=False)
         cursor.execute(
@@ -151,6 +185,12 @@ def start(
               None if whose is None else str(whose), 1, None, None, by, event, depth)  # fmt: skip
     _log(cursor, "sequence_started", run, definition.name, len(definition.steps), {"enrolled_by": by})
     cursor.execute("select pg_notify('sync_changes', %s)", (account,))
+    if event is not None:
+        # What has happened since: whoever takes up changes may have met them before there was a run to end.
+        cursor.execute(SINCE, (account, entity, key, event))
+        ends = (over(cursor, run, before, after, record) for before, after in cursor.fetchall())
+        if why := next(filter(None, ends), None):
+            finish(cursor, run, *why)
     crash.point("after enrolled")
     return run.execution_id
 
@@ -174,6 +214,21 @@ def finish(cursor: Cursor, run: Run, end: End, reason: str | None = None) -> Non
     name, steps = cursor.fetchone() or (run.sequence_key, [])
     details = {"status": end, "step": run.step, **({"reason": reason} if reason else {})}
     _log(cursor, f"sequence_{end}", run, name, len(steps), details)
+
+
+def over(
+    cursor: Cursor, run: Run, before: Record | None, after: Record | None, current: Record | None
+) -> tuple[End, str] | None:
+    """How a run ends with this change of its record, and why; None where it goes on."""
+    if current is None:
+        return "exited", "the record is gone"
+    try:
+        definition = definition_of(cursor, run)
+    except BadAutomation as e:
+        return "failed", str(e)
+    if holds(definition.exit, before=before, after=after, current=current):
+        return "exited", "its exit condition holds"
+    return None
 
 
 def definition_of(cursor: Cursor, run: Run) -> Definition:

@@ -10,7 +10,8 @@
     catch_up: {skip_after: 3d}
     on_error: stop                   # or continue
     steps:
-      - {delay: 2d, do: create_task, text: "Ask for a review", only_if: {field: current.status_id, op: equals, value: 142}}
+      - {delay: 2d, do: create_task, text: "Ask for a review",
+         only_if: {field: current.status_id, op: equals, value: 142}}
 
 A delay is time that passes, not days of a calendar. A version is a hash of what the file says, so a run finds its own
 again in Postgres, whatever the file says by then.
@@ -189,4 +190,3 @@ def _node(value: Any, file: str) -> Node:
             return Node([_node(inner, file) for inner in value], file, 0)
         case _:
             return Node(value, file, 0)
-

@@ -1,4 +1,4 @@
-"""Texts with `{{paths}}` in them. Only what stands on the list can be named, and no word of a record is ever taken for one.
+"""Texts with `{{paths}}` in them. Only what is listed can be named, and no word of a record is ever taken for a path.
 
     {{after.price}}  {{contact.name}}  {{sequence.name}}
 

@@ -1,7 +1,7 @@
 """Hours in which steps may be done, by the clocks on the wall of a time zone.
 
-An hour that clocks leave out begins when they jump past it; one that they strike twice is open both times. A window that
-ends before it begins runs over midnight and belongs to the day on which it opened.
+An hour that clocks leave out begins when they jump past it; one that they strike twice is open both times. A window
+that ends before it begins runs over midnight and belongs to the day on which it opened.
 """
 
 from __future__ import annotations

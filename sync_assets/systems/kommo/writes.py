@@ -1,8 +1,8 @@
 """What may be written to Kommo: a record's status, fields, tags and owner, and tasks and notes about it.
 
 Setting is idempotent and goes in batches; whoever changed a field since it was decided to set it wins. Creating is not,
-so each task and note leaves alone and bears a marker, by which it is looked up after an unknown result; as Kommo's lists
-lag, one that is not shown counts as never made only after a while.
+so each task and note leaves alone and bears a marker, by which it is looked up after an unknown result; as Kommo's
+lists lag, one that is not shown counts as never made only after a while.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 
 import msgspec
 
-from sync_assets.entity import Whole
 from sync_assets.errors import NotFound, RecordGone, RecordRejected, SyncError
 from sync_assets.extract.fetch import Fetch
 from sync_assets.extract.pages import MALFORMED
