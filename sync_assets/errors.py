@@ -21,6 +21,7 @@
     │   └── DatabaseRefused       disk full, read-only, no rights
     ├── FixData             a human looks at the data first
     │   ├── RecordRejected
+    │   ├── ActionRefused         what a rule or sequence wants cannot be done to this record
     │   └── FuseBlown             too much would be deleted
     ├── CallVendor          the API broke its own contract
     │   ├── WrongShape
@@ -161,6 +162,12 @@ class FixData(SyncError):
 
 class RecordRejected(FixData):
     """A record cannot be stored."""
+
+
+class ActionRefused(FixData):
+    """What a rule or sequence wants cannot be done to this record."""
+
+    next_step = "correct the rule or sequence, or the record"
 
 
 class FuseBlown(FixData):

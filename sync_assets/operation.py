@@ -14,6 +14,9 @@ from sync_assets.errors import SyncError
 
 Decision = Literal["ours", "theirs"]
 
+HTTP = "http"
+"""The account of the outbox whose letters go to addresses of the operator's own choice."""
+
 
 @dataclass(frozen=True)
 class Letter:
@@ -27,6 +30,7 @@ class Letter:
     base: Mapping[str, Any] = field(default_factory=dict)
     attempts: int = 1
     sent: Mapping[str, Any] | None = None  # what left in an earlier try, of which nobody knows what became
+    sent_seconds: float | None = None  # how long ago that was
 
     @property
     def marker(self) -> str:
@@ -79,7 +83,15 @@ class Impossible:
     why: str
 
 
-Verdict = Agrees | Write | Yields | Impossible
+@dataclass(frozen=True)
+class Wait:
+    """Nobody can tell yet: it is looked at again after so many seconds, and this try does not count."""
+
+    seconds: float
+    why: str
+
+
+Verdict = Agrees | Write | Yields | Impossible | Wait
 Looked = Mapping[int, "Held | SyncError"]
 
 
@@ -120,8 +132,9 @@ class Operation:
     entity: str
     judge: Callable[[Letter, Held | None, Sequence[tuple[Any, ...]]], Verdict]
     """(letter, what the source holds, the rows of `knows`) -> what to do. None: there was no look."""
-    write: Callable[[Any, Sequence[tuple[Letter, Mapping[str, Any]]]], Mapping[int, SyncError | None]]
-    """(fetch, letters with the fields to write) -> for each why it was refused, or None.
+    write: Callable[[Any, Sequence[tuple[Letter, Mapping[str, Any]]]], Mapping[int, SyncError | Held | None]]
+    """(fetch, letters with the fields to write) -> for each why it was refused, or None, which a read must bear out.
+    What a source answers with the id of what it made is `Held`: then it is made, and no read could say it better.
 
     Raises a SyncError where nobody knows what arrived."""
     look: Callable[[Any, Sequence[Letter]], Looked] | None = None

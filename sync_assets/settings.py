@@ -79,6 +79,10 @@ class SyncSettings(BaseSettings):
     """Tries of one change before it is given up."""
     sync_outbox_days: int = 90
     """How long what was written back, or was not, is remembered."""
+    sync_http_allow: str = ""
+    """Whom http_post may call: hosts, with their port if it is not 443, separated by commas; nobody else."""
+    sync_automation_folder: Path = Path("automation")
+    """Rules are in its folder rules, sequences in its folder sequences."""
     sync_public_url: str = ""
     """The https address under which vendors reach the receiver, without /webhooks."""
     sync_receiver_host: str = "127.0.0.1"

@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -24,12 +24,12 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from sync_assets import crash
 from sync_assets.entity import Params
-from sync_assets.errors import FixConfig, RecordGone, RetryLater, SyncError
+from sync_assets.errors import FixConfig, RecordGone, RetryLater, SyncError, Throttled
 from sync_assets.extract.dialect import Answer, Pause
 from sync_assets.extract.fetch import Fetch
 from sync_assets.extract.mask import Mask
 from sync_assets.extract.pages import Splitter
-from sync_assets.operation import Conflict, Held, Impossible, Letter, Operation, Verdict, Write, Yields
+from sync_assets.operation import Conflict, Held, Impossible, Letter, Operation, Verdict, Wait, Write, Yields
 from sync_assets.send import gate, outbox
 from sync_assets.send.gate import Fuse
 from sync_assets.send.settle import Settled, settle
@@ -90,8 +90,8 @@ def deliver(connection: Connected, *, run_id: str | None = None, seconds: float 
         asked = connection.door.requests
         post = Post(connection, claimed.holder, rehearse=mode == "dry")
         settled: list[Settled] = []
-        for name in dict.fromkeys(letter.operation for letter in claimed.letters):
-            settled += post.carry(operations[name], [x for x in claimed.letters if x.operation == name])
+        for operation, letters in _portions(claimed.letters, operations):
+            settled += post.not_begun(letters) if post.closed else post.carry(operation, letters)
         settle(
             connection, settled, operations, claimed.holder, run_id=run_id, requests=connection.door.requests - asked
         )
@@ -99,6 +99,15 @@ def deliver(connection: Connected, *, run_id: str | None = None, seconds: float 
         done.states.update(s.state for s in settled)
     done.requests = connection.door.requests - before
     return done
+
+
+def _portions(
+    letters: Sequence[Letter], operations: Mapping[str, Operation]
+) -> Iterator[tuple[Operation, Sequence[Letter]]]:
+    """As many of one operation as it takes at once."""
+    for name in dict.fromkeys(letter.operation for letter in letters):
+        own, most = [letter for letter in letters if letter.operation == name], operations[name].at_once
+        yield from ((operations[name], own[at : at + most]) for at in range(0, len(own), most))
 
 
 def _claim(cursor: Cursor, connection: Connected, operations: Mapping[str, Operation]) -> outbox.Claimed:
@@ -111,7 +120,7 @@ def _claim(cursor: Cursor, connection: Connected, operations: Mapping[str, Opera
         fuse=fuse,
         most_attempts=settings.sync_way_back_attempts,
         lease_seconds=lease_seconds(connection),
-        limit=min(operation.at_once for operation in operations.values()),
+        limit=max(operation.at_once for operation in operations.values()),
         dry=settings.sync_way_back == "dry",
     )
 
@@ -129,7 +138,12 @@ class Post:
         self._connection = connection
         self._holder = holder
         self._rehearse = rehearse
+        self.closed = False
         self._mask = Mask(connection.account.settings.secrets())
+
+    def not_begun(self, letters: Sequence[Letter]) -> list[Settled]:
+        """The account failed before it was their turn."""
+        return [Settled(letter, "failed", "the account failed before", counts=False, wait=0.0) for letter in letters]
 
     def carry(self, operation: Operation, letters: Sequence[Letter]) -> list[Settled]:
         """What became of each of the letters, all of one operation."""
@@ -164,6 +178,8 @@ class Post:
                 return self._rehearsed(letter, f"would write {what}{over}")
             case Yields(conflict) if self._rehearse:
                 return self._rehearsed(letter, f"would leave {conflict.theirs}, as {conflict.why}")
+            case Wait(seconds, why):
+                return Settled(letter, "failed", self._mask(why), held, counts=False, wait=seconds)
             case Impossible(why):
                 return Settled(letter, "dead", self._mask(why), held)
             case Yields(conflict):
@@ -189,15 +205,18 @@ class Post:
         crash.point("before sent")
         conflicts = {letter.id: write.conflict for letter, write in writes}
         try:
-            refusals = operation.write(self._reach(operation, once=True), leaving)
+            answers = operation.write(self._reach(operation, once=True), leaving)
         except SyncError as e:
             return self._account_failed([letter for letter, _ in leaving], e, sent=True, blind=operation.look is None)
         crash.point("after sent")
+        refusals = {id: answer for id, answer in answers.items() if isinstance(answer, SyncError)}
         if operation.look is None:
             said = ((letter, fields, refusals.get(letter.id)) for letter, fields in leaving)
             return [self._refused(x, e) if e else Settled(x, "confirmed", sent=fields) for x, fields, e in said]
+        made = {id: answer for id, answer in answers.items() if isinstance(answer, Held)}
+        unproven = [letter for letter, _ in leaving if letter.id not in made]
         try:
-            shown = operation.look(self._reach(operation), [letter for letter, _ in leaving])
+            shown = {**made, **(operation.look(self._reach(operation), unproven) if unproven else {})}
         except SyncError as e:
             return self._account_failed([letter for letter, _ in leaving], e, sent=True)
         self._connection.database.transaction(partial(gate.worked, account=self._connection.account.name))
@@ -242,12 +261,15 @@ class Post:
     ) -> list[Settled]:
         """No letter's fault: none of their tries count, and the way is closed for a while."""
         words, account = self._mask(str(error)), self._connection.account.name
-        slow = isinstance(error, FixConfig)
+        self.closed, slow = True, isinstance(error, FixConfig)
         self._connection.database.transaction(partial(gate.failed, account=account, reason=words, slow=slow))
         if blind and not isinstance(error, FixConfig):
             return [Settled(x, "unknown", f"nobody can tell whether it arrived: {words}") for x in letters]
-        said = f"nobody knows yet whether it arrived: {words}" if sent else words
-        return [Settled(letter, "failed", said, counts=False, wait=0.0) for letter in letters]
+        turned_away = isinstance(error, FixConfig | Throttled)  # unread
+        said = f"nobody knows yet whether it arrived: {words}" if sent and not turned_away else words
+        return [
+            Settled(letter, "failed", said, counts=False, wait=0.0, unsent=sent and turned_away) for letter in letters
+        ]
 
     def _known(self, operation: Operation) -> Sequence[tuple[Any, ...]]:
         if not operation.knows:

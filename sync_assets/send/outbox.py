@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -34,7 +34,8 @@ having not bool_or(state = 'sending' and lease_until > clock_timestamp())
 """
 
 ROWS = """
-select id, entity, key, operation, payload, base, attempts, sent, state, next_try_at <= clock_timestamp()
+select id, entity, key, operation, payload, base, attempts, sent,
+       extract(epoch from clock_timestamp() - sent_at)::float8, state, next_try_at <= clock_timestamp()
   from sync.outbox where account = %s and (entity, key) in (select * from unnest(%s::text[], %s::text[]))
    and state in ('pending', 'sending', 'failed') order by id for update
 """
@@ -115,9 +116,9 @@ def claim(
         return Claimed((), holder, closed)
     cursor.execute(ROWS, (account, [entity for entity, _ in records], [key for _, key in records]))
     rows: dict[tuple[str, str], list[_Row]] = {}
-    for id, entity, key, operation, payload, base, attempts, sent, state, is_due in cursor.fetchall():
-        held = Letter(id, entity, key, operation, payload, base, attempts, sent)
-        rows.setdefault((entity, key), []).append(_Row(held, state, is_due))
+    for *parts, state, is_due in cursor.fetchall():
+        row = _Row(Letter(*parts), state, is_due)
+        rows.setdefault((row.letter.entity, row.letter.key), []).append(row)
     letters = []
     for of_record in rows.values():
         if (letter := _next(cursor, of_record, operations, most_attempts)) is None:
@@ -174,10 +175,7 @@ def _next(
     if older := [row.letter.id for row in run[:-1]]:
         _end(cursor, "superseded", f"by {newest.letter.id}", older)
     payload, base = _merged(run)
-    letter = newest.letter
-    return Letter(
-        letter.id, letter.entity, letter.key, letter.operation, payload, base, letter.attempts + 1, letter.sent
-    )
+    return replace(newest.letter, payload=payload, base=base, attempts=newest.letter.attempts + 1)
 
 
 def _merged(run: Sequence[_Row]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -19,7 +19,13 @@ from sync_assets.sandbox.kommo.auth import ADMIN
 from sync_assets.sandbox.kommo.records import Records
 from sync_assets.sandbox.kommo.shapes import FRESH, LOST, SINGULAR, WON, Thing
 
-FIRST_IDS = {"leads": 19_600_000, "contacts": 32_400_000, "companies": 33_900_000, "tasks": 4_745_000}
+FIRST_IDS = {
+    "leads": 19_600_000,
+    "contacts": 32_400_000,
+    "companies": 33_900_000,
+    "tasks": 4_745_000,
+    "notes": 61_200_000,
+}
 
 
 class KommoCompany(Records):
@@ -139,6 +145,20 @@ class KommoCompany(Records):
                     shown = [{"tag": {"id": tag, "name": self.tags[kind][tag]["name"]}}]
                     sides = {"after": shown} if type == "added" else {"before": shown}
                     self.journal.write(f"entity_tag_{type}", kind, id, now, by, **sides)
+
+    def note(self, kind: str, id: int, type: str, params: Record, by: int = ADMIN) -> int:
+        """Into the feed of a record, whose stamps it leaves."""
+        with self.changing():
+            now, number = self.now(), self._last_ids["notes"] + 1
+            self._last_ids["notes"] = number
+            own = self.get(kind, id).fields
+            who = {"created_by": by, "updated_by": by, "created_at": now // 1000, "updated_at": now // 1000}
+            whose = {name: own[name] for name in ("responsible_user_id", "group_id")}
+            note = {"id": number, "entity_id": id} | who | whose | {"note_type": type, "params": params}
+            self.notes[kind][number] = note
+            self.news.tell("note", kind, id, note)
+            self.journal.write(f"{type}_note_added", kind, id, now, by, after=[{"note": {"id": number}}])
+            return number
 
     def link(
         self,

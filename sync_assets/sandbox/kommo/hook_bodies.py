@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sync_assets.sandbox.kommo.company import KommoCompany
 
 ELEMENTS = {"contacts": 1, "leads": 2, "companies": 3}
+NOTE_TYPES = {"common": 4, "service_message": 25}
 BARE = ("date", "birthday", "date_time")
 
 
@@ -32,6 +33,19 @@ def deleted(company: "KommoCompany", kind: str, thing: Thing) -> Record:
     if kind == "leads" and _modern(company):
         return {name: thing.fields[name] for name in ("id", "status_id", "pipeline_id")}
     return {"id": thing.id} | ({} if kind == "tasks" else {"type": SINGULAR[kind]})
+
+
+def note(kind: str, note: Record) -> Record:
+    """One level deeper than any other."""
+    own = {
+        "note_type": NOTE_TYPES.get(note["note_type"], 25),
+        "element_type": ELEMENTS[kind],
+        "element_id": note["entity_id"],
+        "text": note["params"].get("text", ""),
+        "date_create": _clock(note["created_at"]),
+        "id": note["id"],
+    }
+    return {"note": own | {name: note[name] for name in ("created_at", "updated_at")}}
 
 
 def _modern(company: "KommoCompany") -> bool:

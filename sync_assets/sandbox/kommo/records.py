@@ -31,6 +31,7 @@ class Records(Setup):
         self.binned: dict[str, dict[int, Thing]] = {kind: {} for kind in KINDS}
         self.merged: dict[str, dict[int, int]] = {kind: {} for kind in KINDS}
         self.gone: dict[str, set[int]] = {kind: set() for kind in KINDS}
+        self.notes: dict[str, dict[int, Record]] = {kind: {} for kind in KINDS if kind != "tasks"}
         self.links, self.journal = Links(), Journal(dice)
         self._moved_by = {part.strip() for part in switches["kommo.touch"].split(",")}
         self._tasks: dict[tuple[str, int], set[int]] = {}

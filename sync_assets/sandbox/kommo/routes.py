@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sync_assets.sandbox.dialect import Answer, Request
-from sync_assets.sandbox.kommo import reads, subscriptions, writes
+from sync_assets.sandbox.kommo import notes, reads, subscriptions, writes
 
 if TYPE_CHECKING:
     from sync_assets.sandbox.kommo.api import Kommo
@@ -39,6 +39,10 @@ ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = tuple(
         ("GET", f"{_ENTITY}/custom_fields{_ID}", reads.custom_field),
         ("GET", f"{_ENTITY}/tags", reads.tags),
         ("GET", f"{_ENTITY}{_ID}/links", reads.links),
+        ("GET", f"{_ENTITY}/notes", notes.listed),
+        ("POST", f"{_ENTITY}/notes", notes.add),
+        ("GET", f"{_ENTITY}{_ID}/notes", notes.listed),
+        ("POST", f"{_ENTITY}{_ID}/notes", notes.add),
         ("GET", "/events", _events),
         ("GET", "/events/(?P<id>[0-9a-z]{26})", _events),
         ("GET", "/webhooks", subscriptions.listed),

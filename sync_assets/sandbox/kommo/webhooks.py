@@ -6,6 +6,7 @@ where records are put, so no edit can be forgotten; a deadline that moves by its
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlencode
 
@@ -52,6 +53,10 @@ class KommoWebhooks(Vendor):
         for what, kind, id, *versions in heard:
             if what == "restored":
                 restored.add((kind, id))
+                continue
+            if what == "note":
+                (note,) = versions
+                yield self._event("note", kind, id, partial(bodies.note, kind, note))
                 continue
             before, after = versions
             if not _derived(before, after):

@@ -32,7 +32,7 @@ def given(request: Request) -> Any:
     return decode(request.body) if request.body else None
 
 
-def _batch(request: Request, most: int) -> list[Record]:
+def batch(request: Request, most: int) -> list[Record]:
     body = given(request)
     if not isinstance(body, list) or not all(isinstance(one, dict) for one in body):
         raise ApiError(400, "Request body is not an array of objects")
@@ -149,21 +149,21 @@ def _thin(api: "Kommo", kind: str, id: int, request_id: str | None, updated: boo
     return shown | {"_links": shapes.self_link(f"{kind}/{id}")}
 
 
-def _written(request: Request, kind: str, rows: list[Record]) -> Answer:
+def written(request: Request, kind: str, rows: list[Record]) -> Answer:
     self_link = {"self": {"href": f"{reads.base(request)}{request.path}"}}
     return Answer(200, encode({"_links": self_link, "_embedded": {kind: rows}}), content_type=HAL)
 
 
 def create(api: "Kommo", request: Request, kind: str) -> Answer:
-    bodies = _batch(request, MOST)
+    bodies = batch(request, MOST)
     ready = _prepared(api, kind, bodies, [None] * len(bodies))
     ids = [_create(api, kind, asked) for asked in ready]
     named = [str(body.get("request_id", n)) for n, body in enumerate(bodies)]
-    return _written(request, kind, [_thin(api, kind, id, n, False) for id, n in zip(ids, named, strict=True)])
+    return written(request, kind, [_thin(api, kind, id, n, False) for id, n in zip(ids, named, strict=True)])
 
 
 def update(api: "Kommo", request: Request, kind: str) -> Answer:
-    bodies = _batch(request, MOST)
+    bodies = batch(request, MOST)
     wrong = [
         (str(body.get("request_id", n)), errors.no_choice("id").error)
         for n, body in enumerate(bodies)
@@ -176,7 +176,7 @@ def update(api: "Kommo", request: Request, kind: str) -> Answer:
     for n, (id, asked) in enumerate(zip(ids, _prepared(api, kind, bodies, [*ids]), strict=True)):
         _update(api, kind, id, asked)
         rows.append(_thin(api, kind, id, str(bodies[n].get("request_id", n)), True))
-    return _written(request, kind, rows)
+    return written(request, kind, rows)
 
 
 def update_one(api: "Kommo", request: Request, kind: str, id: str) -> Answer:
@@ -191,7 +191,7 @@ def update_one(api: "Kommo", request: Request, kind: str, id: str) -> Answer:
 
 def complex(api: "Kommo", request: Request) -> Answer:
     """Leads with a contact and a company that are made on the way."""
-    bodies = _batch(request, MOST_COMPLEX)
+    bodies = batch(request, MOST_COMPLEX)
     ready = _prepared(api, "leads", bodies, [None] * len(bodies))
     made: dict[str, list[Record | None]] = {}
     for other in ("contacts", "companies"):
@@ -215,7 +215,7 @@ def link(api: "Kommo", request: Request, kind: str, id: str, verb: str) -> Answe
     number = int(id)
     if number not in api.company.living[kind]:
         raise ApiError(404, "Entity not found")
-    for one in _batch(request, MOST):
+    for one in batch(request, MOST):
         other, far = one.get("to_entity_type"), one.get("to_entity_id")
         if other not in ("leads", "contacts", "companies") or other == kind or far not in api.company.living[other]:
             raise RefusedError(f"no {other} {far} to {verb}")
@@ -227,4 +227,4 @@ def link(api: "Kommo", request: Request, kind: str, id: str, verb: str) -> Answe
     if verb == "unlink":
         return Answer(204, b"")
     rows = [row | {"entity_id": number, "entity_type": kind} for row in reads.linked(api, kind, number)]
-    return _written(request, "links", rows)
+    return written(request, "links", rows)

@@ -5,6 +5,7 @@ from sync_assets.entity import Bucket, QueuedJob
 from sync_assets.systems.kommo.api import KommoApi, KommoSettings
 from sync_assets.systems.kommo.entities import ENTITIES
 from sync_assets.systems.kommo.webhooks import REGISTRATION, endpoints
+from sync_assets.systems.kommo.writes import OUTBOUND
 
 KOMMO = System(
     "kommo",
@@ -23,5 +24,6 @@ KOMMO = System(
     ),
     endpoints=endpoints,
     registration=REGISTRATION,
+    outbound=OUTBOUND,
     docs="https://developers.kommo.com",
 )

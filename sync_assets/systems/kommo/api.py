@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -61,9 +61,29 @@ class KommoSettings(AccountSettings):
         return ends_at(self.access_token.get_secret_value())
 
 
-class _Problem(msgspec.Struct):
+class _Wrong(msgspec.Struct):
+    code: str = ""
+    path: str = ""
+    detail: str = ""
+
+
+class _Refusal(msgspec.Struct):
+    request_id: str = ""
+    errors: list[_Wrong] = []
+
+
+class _Problem(msgspec.Struct, rename={"refusals": "validation-errors"}):
     title: str = ""
     detail: str = ""
+    refusals: list[_Refusal] = []
+
+
+class Invalid(WrongShape):
+    """Kommo refuses what a request says; `refusals` are its words by `request_id`, where it names any."""
+
+    def __init__(self, what: str = "", *, refusals: Mapping[str, str] | None = None, **where: Any) -> None:
+        super().__init__(what, **where)
+        self.refusals = refusals or {}
 
 
 class KommoApi(Api):
@@ -109,7 +129,9 @@ class KommoApi(Api):
                 next_step="use a token of an administrator",
             )
         if status == 400:
-            raise WrongShape("the source refuses the request (400)")
+            refusals = (_problem(answer) or _Problem()).refusals
+            words = {r.request_id: "; ".join(f"{e.path}: {e.detail}"[:200] for e in r.errors) for r in refusals}
+            raise Invalid("the source refuses the request (400)", refusals=words)
         check_status(answer)
 
     def gone(self, answer: Answer) -> str | None:
