@@ -86,6 +86,12 @@ update sync.webhook_events
 returning key, id, attempts
 """
 
+# Of several in the order in which they happened, whichever came first.
+PUSHED = """
+select key, record from sync.webhook_events
+ where id = any(%s) and record is not null order by coalesce(occurred_at, received_at), id
+"""
+
 RENEW = """
 update sync.webhook_events set lease_until = clock_timestamp() + make_interval(secs => %s)
  where account = %s and state = 'taken' and leased_by = %s
@@ -161,6 +167,15 @@ def claim(
             claimed.events.append(event)
             claimed.attempts = max(claimed.attempts, attempts)
     return list(found.values())
+
+
+def pushed(cursor: Cursor, records: Sequence[Claimed]) -> dict[str, list[bytes]]:
+    """The records that came with their events, by key, in the order of the events."""
+    cursor.execute(PUSHED, ([event for record in records for event in record.events],))
+    found: dict[str, list[bytes]] = {}
+    for key, record in cursor.fetchall():
+        found.setdefault(key, []).append(bytes(record))
+    return found
 
 
 def done(cursor: Cursor, events: Sequence[int], me: str, sync_id: int, reason: str | None = None) -> None:
