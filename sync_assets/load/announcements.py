@@ -16,6 +16,7 @@ from sync_assets.errors import DatabaseUnavailable
 from sync_assets.load.database import CONNECT_SECONDS, KEEPALIVE, plain_url
 
 CHANNEL = "sync_inbox"
+NAME = "sync_assets webhooks"
 
 # What is taken is by somebody else: whoever asks has nothing under way. Whether those still live a worker will see.
 DUE = """
@@ -67,7 +68,7 @@ class Announcements:
     def _listening(self) -> Connection:
         if self._connection is None or self._connection.closed:
             self._connection = psycopg2.connect(
-                self._url, application_name="sync_assets webhooks", connect_timeout=CONNECT_SECONDS, keepalives=1,
+                self._url, application_name=NAME, connect_timeout=CONNECT_SECONDS, keepalives=1,
                 **KEEPALIVE,
             )  # fmt: skip
             self._connection.autocommit = True
