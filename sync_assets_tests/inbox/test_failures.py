@@ -108,10 +108,10 @@ def test_w8_a_bug_met_by_one_record_costs_itself_alone(grown: Company, monkeypat
 
     look, (bad, good) = module.look, sorted(grown.sandbox.world.kaiten.cards)[:2]
 
-    def buggy(connection: Any, entity: Any, keys: Any, work: Any) -> Any:
+    def buggy(connection: Any, entity: Any, keys: Any, *more: Any) -> Any:
         if str(bad) in keys:
             raise ZeroDivisionError("Ann Canary")
-        return look(connection, entity, keys, work)
+        return look(connection, entity, keys, *more)
 
     monkeypatch.setattr(module, "look", buggy)
     hint(grown, "kaiten", "cards", bad, good)
