@@ -47,13 +47,13 @@ class Announcements:
             self.close()
             raise DatabaseUnavailable("Postgres cannot be asked for what is due", sqlstate=e.pgcode) from None
 
-    def wait(self, seconds: float) -> None:
-        """Until an event of one of the accounts is announced, at most so long."""
+    def wait(self, seconds: float) -> bool:
+        """Until an event of one of the accounts is announced, at most so long. Answers whether one was."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             if self._connection is None:
                 time.sleep(left)
-                return
+                break
             try:
                 select.select([self._connection], [], [], left)
                 self._connection.poll()
@@ -63,7 +63,8 @@ class Announcements:
             told = [notify.payload for notify in self._connection.notifies]
             self._connection.notifies.clear()
             if not {*told}.isdisjoint(self._accounts):
-                return
+                return True
+        return False
 
     def _listening(self) -> Connection:
         if self._connection is None or self._connection.closed:
