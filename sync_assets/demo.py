@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from pathlib import Path
 
@@ -22,6 +21,16 @@ from sync_assets.local import (
     prepare,
     start_postgres,
     start_sandbox,
+)
+from sync_assets.local_webhooks import (
+    Arrival,
+    arrivals,
+    free_port,
+    let_vendors_call,
+    start_daemon,
+    start_receiver,
+    until_all_listen,
+    webhook_environment,
 )
 from sync_assets.processes import Supervisor
 from sync_assets.settings import environment
@@ -72,6 +81,20 @@ def demo() -> int:
             if said.startswith("everything"):
                 sandbox.live(steps=10)
         out.print(f"\n[bold]{clock}  {_written(url)}")
+        out.print(f"\n[bold]{clock}  sync-assets receive, and Dagster's daemon with its sensors[/]   what vendors call")
+        env |= {**webhook_environment(free_port()), "SYNC_SPOOL_FOLDER": str(folder / "spool")}
+        accounts, _ = connected_accounts(SYSTEMS, env)
+        start_receiver(supervisor, folder, env)
+        daemon = start_daemon(supervisor, folder, env)
+        let_vendors_call(sandbox, accounts, env)
+        database = Database(url, name="sync_assets demo")
+        try:
+            until_all_listen(daemon, database, accounts)
+            for arrival in arrivals(sandbox, database, accounts):
+                out.print(_told(arrival))
+                code = code or int(arrival.seconds is None)
+        finally:
+            database.close()
         out.print(NEXT_STEPS)
     return code
 
@@ -100,9 +123,17 @@ def up() -> int:
             sandbox = start_sandbox(supervisor, folder)
             # The sandbox's world is born anew each time, so its mirror is too.
             url = fresh_database(postgres, "up")
-            env = bare_environment({**sandbox.environment, "DATABASE_URL": url})
+            spool = {"SYNC_SPOOL_FOLDER": str(folder / "spool")}
+            called = {**webhook_environment(free_port()), **spool, "DATABASE_URL": url}
+            env = bare_environment({**sandbox.environment, **called})
+            accounts, _ = connected_accounts(SYSTEMS, env)
         prepare(url, env)
-        port = _free_port()
+        receiver = any(account.endpoints for account in accounts)
+        if receiver:
+            start_receiver(supervisor, folder, env)
+        if sandbox:
+            let_vendors_call(sandbox, accounts, env)
+        port = free_port()
         log = folder / "dagster.log"
         supervisor.spawn(
             "dagster",
@@ -112,10 +143,12 @@ def up() -> int:
             log=log,
             grace=15.0,
         )
-        for line in left_out if accounts else ():
+        for line in () if sandbox else left_out:
             out.print(f"  {line}")
         out.print(f"  Dagster UI  http://127.0.0.1:{port}   (ready in about ten seconds; log: {log})")
         out.print(f"  Postgres    {_without_password(url)}   (its password is in {folder})" if postgres else "")
+        if receiver:
+            out.print(f"  Webhooks    {env.get('SYNC_PUBLIC_URL')}/webhooks/...   (log: {folder / 'receiver.log'})")
         if sandbox:
             out.print(f"  Sandbox     {sandbox.places['control']}   (its company moves every {LIFE_SECONDS:.0f} s)")
         out.print("  Ctrl-C ends everything.")
@@ -138,10 +171,12 @@ def _written(url: str) -> str:
     return f"the last run found {row[1]:,} records unchanged and wrote {row[0]:,}"
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _told(arrival: Arrival) -> str:
+    if arrival.seconds is None:
+        return f"  [red]{arrival.account}: a change did not arrive[/]"
+    return (
+        f"  {arrival.account}: {arrival.event} of {arrival.record} is in Postgres {arrival.seconds * 1000:.0f} ms later"
+    )
 
 
 def _without_password(url: str) -> str:

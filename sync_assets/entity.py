@@ -145,6 +145,7 @@ class Entity:
     volatile: tuple[str, ...] = ()  # top-level parts that change by themselves and do not make a record "changed"
     sparse: tuple[str, ...] = ()  # parts in which null means "asked for and empty"; no null is stored
     named: Named | None = None
+    pushed: Whole | None = None  # how records come that are sent to us because the API may not show them
     bin: Whole | None = None  # lists deleted records as long as the source could restore them
     merged: str = ""  # SQL over a row: a text[] of the keys that were merged into it
     deletions: str = ""  # a query of deletions that another entity tells of: key as text, and when
@@ -158,7 +159,7 @@ class Entity:
     own: tuple[str, ...] = ()  # columns that are ours: no record has them, and no sync names them
     doc: str = ""
     url: str = ""
-    hints: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()  # what webhooks tell of it, by the vendor's names
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -167,6 +168,11 @@ class Entity:
     @property
     def reads(self) -> tuple[Read, ...]:
         return self.read if isinstance(self.read, tuple) else (self.read,)
+
+    @property
+    def pushed_shape(self) -> str:
+        """The shape of rows that were sent to us: that no list shows them says nothing. "": there are none."""
+        return self.pushed.shape if self.pushed else ""
 
     @property
     def since(self) -> str | None:

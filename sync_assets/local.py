@@ -62,7 +62,10 @@ class SandboxProcess:
 
     def live(self, steps: int) -> None:
         """Lets the sandbox's company live for so many steps."""
-        httpx.post(f"{self.places['control']}/_world/advance", json={"steps": steps}, timeout=30).raise_for_status()
+        self.tell("_world/advance", steps=steps)
+
+    def tell(self, what: str, **how: Any) -> None:
+        httpx.post(f"{self.places['control']}/{what}", json=how, timeout=30).raise_for_status()
 
 
 def own_folder(supervisor: Supervisor, name: str) -> Path:

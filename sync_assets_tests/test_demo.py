@@ -118,6 +118,8 @@ def test_demo_shows_three_runs_writes_nothing_in_the_last_and_leaves_nothing(sta
         assert len(re.findall(rf"│ {entity} ", said)) == 3, "a row in each run's table"
     second = said.split("-j incremental_sync")[1]
     assert re.search(r": .*[1-9]\d* (created|updated)", second), "the company has moved"
+    arrived = re.findall(r"^  (\w+): \w.* of \w.* is in Postgres \d+ ms later$", said, re.MULTILINE)
+    assert sorted(arrived) == ["bitrix", "hubspot", "kaiten", "kommo", "worksection"], said[-2000:]
     assert "make up" in said and "sync-assets doctor" in said
     assert SECRET not in said and "Traceback" not in said and "Warning" not in said
 
@@ -157,6 +159,7 @@ def test_up_serves_the_ui_starts_what_is_queued_and_leaves_nothing(start: Callab
     result = job["result"]
     assert isinstance(result, dict) and set(result) == {"pipelines", "stages"} and all(result.values())
     assert re.search(r"Postgres +postgresql://sync_assets@127\.0\.0\.1:\d+/up ", up.said), "without its password"
+    assert re.search(r"Webhooks +http://127\.0\.0\.1:\d+/webhooks/", up.said)
     assert up.end(signal.SIGINT) == 130
     assert nobody_survives(up.mark)
     assert "Traceback" not in up.said

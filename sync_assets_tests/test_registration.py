@@ -1,5 +1,6 @@
 """Our address at the vendors: found missing, set, found switched off and set again, by what their APIs say."""
 
+import importlib
 import json
 import secrets
 from collections import Counter
@@ -127,6 +128,26 @@ def test_events_that_are_lacking_are_named_and_asked_for(hooked: Callable[..., C
     create(company, account)
     (hook,) = hooks(company, account).values()
     assert lost in hook.events and states(company, account) == {"on": 1}
+
+
+@pytest.mark.parametrize(
+    ("account", "listed", "unlisted"),
+    [
+        ("kommo", "sync_assets.sandbox.kommo.subscriptions.SETTINGS", "update_task"),
+        ("worksection", "sync_assets.sandbox.worksection.subscriptions.EVENTS", "reopen_task"),
+    ],
+)
+def test_where_an_event_is_refused_that_is_on_no_list_it_goes_without(
+    hooked: Callable[..., Company], monkeypatch: pytest.MonkeyPatch, account: str, listed: str, unlisted: str
+) -> None:
+    company = hooked()
+    module, _, name = listed.rpartition(".")
+    known = getattr(importlib.import_module(module), name)
+    monkeypatch.setattr(listed, known - {unlisted})
+    create(company, account)
+    (hook,) = hooks(company, account).values()
+    assert unlisted not in hook.events and len(hook.events) > 8
+    assert states(company, account) == {"on": 1}
 
 
 @pytest.mark.parametrize("account", ASKED)

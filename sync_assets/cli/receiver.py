@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -23,19 +24,20 @@ def receive(
     from sync_assets.settings import sync_settings
 
     settings = sync_settings()
-    listener = listen(host or settings.sync_receiver_host, port if port >= 0 else settings.sync_receiver_port)
-    # From here on callers wait for what is loaded now.
-    from sync_assets.account import connected_accounts
-    from sync_assets.receive.server import Receiver
-    from sync_assets.systems import SYSTEMS
+    where = host or settings.sync_receiver_host, port if port >= 0 else settings.sync_receiver_port
+    with closing(listen(*where)) as listener:
+        # From here on callers wait for what is loaded now.
+        from sync_assets.account import connected_accounts
+        from sync_assets.receive.server import Receiver
+        from sync_assets.systems import SYSTEMS
 
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("sync_assets").setLevel(logging.INFO)
-    receiver = Receiver(connected_accounts(SYSTEMS)[0], settings, listener)
+        logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+        logging.getLogger("sync_assets").setLevel(logging.INFO)
+        receiver = Receiver(connected_accounts(SYSTEMS)[0], settings, listener)
 
-    def ready() -> None:
-        for address in receiver.addresses:
-            typer.echo(address)
-        typer.echo(f"listening on {address_of(listener)}")
+        def ready() -> None:
+            for address in receiver.addresses:
+                typer.echo(address)
+            typer.echo(f"listening on {address_of(listener)}")
 
-    receiver.run(ready)
+        receiver.run(ready)

@@ -8,6 +8,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator
+from contextlib import suppress
+
+import msgspec
 
 TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+|"', re.DOTALL)
 UNENDED = b'"'
@@ -52,6 +55,15 @@ def elements(body: bytes, at: str, *, single: bool = False) -> list[bytes]:
                 return found
         depth -= token in (b"]", b"}")
     raise ValueError("it is not there, or it does not end")
+
+
+def items(body: bytes) -> list[bytes]:
+    """The elements of an array, by its tokens where a parser refuses it for one of them; what is no array is one."""
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return [bytes(raw) for raw in msgspec.json.decode(body, type=list[msgspec.Raw])]
+    with suppress(ValueError):
+        return elements(body, "")
+    return [body]
 
 
 def without(body: bytes, at: str) -> bytes:

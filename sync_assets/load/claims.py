@@ -76,14 +76,20 @@ select key from due
  where pg_try_advisory_xact_lock(hashtextextended(%(account)s || '/' || %(entity)s || '/' || key, 7)) limit %(limit)s
 """
 TAKE = """
-update sync.webhook_events e
+update sync.webhook_events
    set state = 'taken', attempts = attempts + 1, leased_by = %(me)s,
        lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
  where account = %(account)s and entity = %(entity)s and key = any(%(keys)s) and state in ('new', 'waiting')
    and next_try_at <= clock_timestamp()
-   and not exists (select from sync.webhook_events o
-                    where (o.account, o.entity, o.key) = (e.account, e.entity, e.key) and o.state = 'taken')
+   and key <> all(array(select key from sync.webhook_events
+                         where account = %(account)s and entity = %(entity)s and state = 'taken'))
 returning key, id, attempts
+"""
+
+# Of several in the order in which they happened, whichever came first.
+PUSHED = """
+select key, record from sync.webhook_events
+ where id = any(%s) and record is not null order by coalesce(occurred_at, received_at), id
 """
 
 RENEW = """
@@ -161,6 +167,15 @@ def claim(
             claimed.events.append(event)
             claimed.attempts = max(claimed.attempts, attempts)
     return list(found.values())
+
+
+def pushed(cursor: Cursor, records: Sequence[Claimed]) -> dict[str, list[bytes]]:
+    """The records that came with their events, by key, in the order of the events."""
+    cursor.execute(PUSHED, ([event for record in records for event in record.events],))
+    found: dict[str, list[bytes]] = {}
+    for key, record in cursor.fetchall():
+        found.setdefault(key, []).append(bytes(record))
+    return found
 
 
 def done(cursor: Cursor, events: Sequence[int], me: str, sync_id: int, reason: str | None = None) -> None:

@@ -32,7 +32,7 @@ select coalesce(sum(records), 0)::bigint, coalesce(sum(records - cardinality(key
 
 MISSING = """
 select {key} from {table} t
- where t.seen < %(seen)s and not exists (
+ where t.seen < %(seen)s and t.payload_shape is distinct from %(pushed)s and not exists (
    select from (select distinct unnest(keys) as key from sync.sightings
                  where account = %(account)s and entity = %(entity)s and sweep = %(sweep)s) s where s.key = {key})
  order by {keys}
@@ -45,6 +45,7 @@ with gone as (
                 %(seen)s::bigint[])
          g(key, evidence, state, into_key, at, seen)
    where {same_key} and t.seen < coalesce(g.seen, t.seen + 1)
+     and (%(by_sender)s or t.payload_shape is distinct from %(pushed)s)
   returning t.raw_json, t.first_seen_at, g.key, g.evidence, g.state, g.into_key, g.at, coalesce(g.seen, t.seen) as seen
 )
 insert into sync.tombstones
@@ -85,6 +86,13 @@ select %(account)s, %(entity)s, g.key, '{{}}', g.evidence, g.state, g.into_key, 
        g(key, evidence, state, into_key, seen)
  where g.seen is not null and not exists (select from {table} t where {same_key})
 on conflict (account, entity, key) do update set seen = greatest(tombstones.seen, excluded.seen)
+"""
+
+BY_LOOKS = """
+select (select coalesce(sum(deleted), 0)::bigint from sync.logs
+         where account = %(account)s and entity = %(entity)s and holder is not null
+           and started_at > clock_timestamp() - interval '1 hour')
+     + (select count(*) from {table} t join unnest(%(keys)s::text[]) k(key) on {same_key})
 """
 
 BEREFT = """
@@ -159,11 +167,12 @@ class Unseen:
 
 
 def missing(cursor: Cursor, target: Target, *, sweep: int, seen: int) -> Unseen:
-    """The keys of the living that a sweep did not see.
+    """The keys of the living that a sweep did not see, of those that its source could have shown.
 
     Raises FuseBlown where the sightings do not add up to what the ledger counted: then nothing can be derived.
     """
-    where = {"account": target.account, "entity": target.entity.name, "sweep": sweep, "seen": seen}
+    pushed = {"pushed": target.entity.pushed_shape}
+    where = {"account": target.account, "entity": target.entity.name, "sweep": sweep, "seen": seen, **pushed}
     cursor.execute(ADD_UP, where)
     row = cursor.fetchone()
     sighted, keyless, counted = row if row else (0, 0, 0)
@@ -177,18 +186,24 @@ def missing(cursor: Cursor, target: Target, *, sweep: int, seen: int) -> Unseen:
         where,
     )
     keys = [key for (key,) in cursor.fetchall()]
-    cursor.execute(sql.SQL("select count(*) from {}").format(target.table))
+    living_rows = "select count(*) from {} where payload_shape is distinct from %(pushed)s"
+    cursor.execute(sql.SQL(living_rows).format(target.table), pushed)
     living = cursor.fetchone()
     return Unseen(keys, living[0] if living else 0, sighted, keyless)
 
 
-def bury(cursor: Cursor, target: Target, departed: Mapping[str, Departed], sync_id: int) -> tuple[int, int]:
-    """Moves records to the tombstones, each with how we know. Answers how many were deleted, and how many merged."""
+def bury(
+    cursor: Cursor, target: Target, departed: Mapping[str, Departed], sync_id: int, *, by_sender: bool = False
+) -> tuple[int, int]:
+    """Moves records to the tombstones, each with how we know. Answers how many were deleted, and how many merged.
+
+    Rows that were pushed to us leave by the word of their sender only: the API never showed them.
+    """
     if not departed:
         return 0, 0
     crash.point("in sweep")
     where = {"account": target.account, "entity": target.entity.name}
-    given = _given(target, departed, sync_id)
+    given = _given(target, departed, sync_id) | {"pushed": target.entity.pushed_shape, "by_sender": by_sender}
     cursor.execute(
         sql.SQL(BURY).format(table=target.table, same_key=target.same_key("t", target.parts("g.key"))), given
     )
@@ -199,6 +214,14 @@ def bury(cursor: Cursor, target: Target, departed: Mapping[str, Departed], sync_
             cursor.execute(statement, where | {"keys": aliases.with_predecessors(cursor, target, erased)})
     merged = states.count("merged")
     return len(states) - merged, merged
+
+
+def buried_by_looks(cursor: Cursor, target: Target, keys: Sequence[str]) -> int:
+    """How many records will have left their table within an hour, by looks at single ones, when these have too."""
+    statement = sql.SQL(BY_LOOKS).format(table=target.table, same_key=target.same_key("t", target.parts("k.key")))
+    cursor.execute(statement, {"account": target.account, "entity": target.entity.name, "keys": list(keys)})
+    row = cursor.fetchone()
+    return row[0] if row else 0
 
 
 def ban(cursor: Cursor, target: Target, departed: Mapping[str, Departed], sync_id: int) -> None:

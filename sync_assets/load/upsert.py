@@ -2,6 +2,7 @@
 
 Guard: content wins when its source time is newer, or equal (no time counts as equal) and it was asked for later. So a
 page that was read before a webhook and loaded after it loses; nor does it bring back who was looked for since in vain.
+What the API shows wins over what was pushed before.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ WRITTEN = """
     payload_hash = excluded.payload_hash, payload_shape = excluded.payload_shape, synced_at = now()
   where excluded.source_changed_at > t.source_changed_at
      or (coalesce(excluded.source_changed_at = t.source_changed_at, true) and excluded.seen > t.seen)
+     or (t.payload_shape = %(pushed)s and excluded.payload_shape <> %(pushed)s and excluded.seen > t.seen)
   returning xmax = 0 as created, {key_text} as key
 """
 
@@ -227,7 +229,14 @@ def open_stage(cursor: Cursor) -> None:
 def decide(cursor: Cursor, target: Target, sync_id: int, staged: int) -> Counts:
     """Loads the staging table into the target. Rows that are neither written nor the same are stale."""
     same_key = target.same_key("t", target.parts("s.key"))
-    given = {"sync_id": sync_id, "staged": staged, "volatile": list(target.entity.volatile), **_whose(target)}
+    entity = target.entity
+    given = {
+        "sync_id": sync_id,
+        "staged": staged,
+        "volatile": list(entity.volatile),
+        "pushed": entity.pushed_shape,
+        **_whose(target),
+    }
     cursor.execute(sql.SQL(LOCK).format(table=target.table, same_key=same_key, keys=target.key_columns("t")), given)
     held = cursor.rowcount
     # Asked behind the locks: whoever was burying one of these rows has ended.

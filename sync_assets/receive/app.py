@@ -55,7 +55,7 @@ class Door:
         self._address = address
         self._clock = clock
         self._last = datetime.min.replace(tzinfo=UTC)
-        self._held = 0
+        self.held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = self._routes.find(scope["path"]) if scope["method"] == "POST" else None
@@ -92,7 +92,7 @@ class Door:
             if events:
                 await self._inbox.keep(events)
         finally:
-            self._held -= len(body)
+            self.held -= len(body)
         self._counts.add(route.label, ACCEPTED)
         self._counts.add(route.label, EVENTS, len(events))
         kind = route.endpoint.content_type if route.endpoint.answer else None
@@ -114,8 +114,8 @@ class Door:
                 raise _Refused(413, TOO_LARGE)
             if keep:
                 body += chunk
-                self._held += len(chunk)
-            if self._held > HELD_BYTES:
+                self.held += len(chunk)
+            if self.held > HELD_BYTES:
                 raise SpoolFullError
             if not message.get("more_body", False):
                 return True

@@ -4,9 +4,10 @@ Promise: `keep` returns when the events are committed in Postgres or synced to t
 sync of the disk at that. Of two deliveries of which one was answered before the other came, the first gets the lower
 ids: as long as the spool holds anything, everything goes through it.
 
-Timeline of an outage: a commit fails or takes longer than `patience`; it and all that wait go to the spool, and so
-does what comes; the storing thread tries to replay; when the last record is in Postgres, it commits directly again.
-A commit that was given up and then succeeds after all leaves an event in both: the inbox knows it by its identity.
+Timeline of an outage. Spooling: a commit failed or took longer than `patience`; it and all that waited go to the spool,
+and so does what comes; the storing thread tries to replay. Draining: it has the last records in its hands, so what
+comes waits for it; else a steady stream would be spooled for ever. Direct: the spool is empty, what waits is committed.
+A commit that was given up and succeeds after all leaves an event in both: the inbox knows it by its identity and time.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ class Inbox:
         self._to_spool: deque[_Delivery] = deque()
         self._spool_at_work = False
         self._closed = False
-        self.spooling = spool.events > 0
+        self._mode: Literal["direct", "spooling", "draining"] = "spooling" if spool.events else "direct"
         self.reachable = True
         self.refusing = False
         self._replayed = 0
@@ -93,6 +94,10 @@ class Inbox:
             threading.Thread(target=work, name=name, daemon=True)
             for name, work in (("store", self._store_all), ("spool", self._spool_all))
         ]
+
+    @property
+    def spooling(self) -> bool:
+        return self._mode != "direct"
 
     def start(self) -> None:
         for thread in self._threads:
@@ -113,7 +118,7 @@ class Inbox:
         """Raises SpoolFullError or SpoolBrokenError where the events are kept nowhere."""
         delivery = _Delivery(events, sum(event.size for event in events))
         with self._changed:
-            if self.spooling:
+            if self._mode == "spooling":
                 delivery.place = "spool"
                 self._to_spool.append(delivery)
             else:
@@ -133,7 +138,7 @@ class Inbox:
 
     def _divert(self, first: Sequence[_Delivery]) -> None:
         """From now on everything goes through the spool, these first, then what waits. Under the lock."""
-        self.spooling = True
+        self._mode = "spooling"
         for delivery in reversed([*first, *(d for d in self._to_store if d not in first)]):
             delivery.place = "spool"
             self._to_spool.appendleft(delivery)
@@ -143,8 +148,8 @@ class Inbox:
     def _store_all(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._to_store or self.spooling or self._closed)
-                batch = _batch(self._to_store)
+                self._changed.wait_for(lambda: self._to_store or self._mode != "direct" or self._closed)
+                batch = _batch(self._to_store) if self._mode == "direct" else []
                 if not batch and self._closed:
                     return
             if batch:
@@ -174,30 +179,39 @@ class Inbox:
             delivery.kept.set_result(None)
 
     def _replay(self) -> float:
-        """Seconds to wait before the next try."""
+        """Seconds to wait before the next step."""
         try:
             taken = self._spool.take(BATCH_BYTES)
+            found = len(taken.records) + taken.damaged
+            with self._changed:
+                if self._mode == "spooling" and self._spool.events == found:
+                    self._mode = "draining"
+                elif not found and not self._to_spool and not self._spool_at_work and self._spool.events == 0:
+                    self._back_to_normal()
+                    return 0.0
+            if not found:
+                return MOMENT
             if taken.damaged:
                 log.error("%d webhooks in the spool are damaged and lost. Next: check the disk", taken.damaged)
             if taken.records:
                 store(self._database, [decoder.decode(record) for record in taken.records])
-            if taken.records or taken.damaged:
-                self._spool.settle(taken)
-                self.reachable = True
-                self._replayed += len(taken.records)
-                return 0.0
+            self._spool.settle(taken)
+            self.reachable = True
+            self._replayed += len(taken.records)
         except Exception as e:  # noqa: BLE001  this thread must live on; what it could not store stays in the spool
             self._complain(e)
+            with self._changed:
+                self._divert([])
             return PAUSE
-        with self._changed:
-            self.spooling = bool(self._to_spool) or self._spool_at_work or self._spool.events > 0
-            if self.spooling:
-                return MOMENT
-            if self._replayed:
-                log.warning("the spool is empty: %d webhooks of it are in Postgres", self._replayed)
+        return 0.0
+
+    def _back_to_normal(self) -> None:
+        self._mode = "direct"
+        self.refusing = False
+        self._reminded.clear()
+        if self._replayed:
+            log.warning("the spool is empty: %d webhooks of it are in Postgres", self._replayed)
             self._replayed = 0
-            self._reminded.clear()
-            return 0.0
 
     def _spool_all(self) -> None:
         while True:

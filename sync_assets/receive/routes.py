@@ -58,8 +58,7 @@ def routes_of(accounts: Sequence[Account], *, public_url: str) -> Routes:
     routes: dict[str, Route] = {}
     for account in accounts:
         for endpoint in account.endpoints:
-            parts = (account.name, endpoint.name, endpoint.secret)
-            path = "/webhooks/" + "/".join(part for part in parts if part)
+            path = endpoint.path(account.name)
             route = Route(account.name, account.system.name, endpoint, path, _digest(path))
             if path in routes:
                 raise FixConfig(f"two endpoints of {account.name} have one address", next_step="give one another name")

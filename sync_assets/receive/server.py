@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -69,11 +70,15 @@ class Receiver:
         self._began = time.monotonic()
         url = settings.database_url.get_secret_value()
         database = Database(url, wait=RECONNECT_SECONDS, name="sync_assets receive")
-        _look(database)
         self._spool = Spool(settings.sync_spool_folder, int(settings.sync_spool_megabytes * 1e6))
+        try:
+            _look(database)
+        except NotMigrated:
+            self._spool.close()
+            raise
         self._inbox = Inbox(database, self._spool, patience=settings.sync_receiver_commit_seconds)
-        door = Door(routes, self._inbox, self._counts, address=address, clock=clock)
-        self._app = application(door, self.health)
+        self._door = Door(routes, self._inbox, self._counts, address=address, clock=clock)
+        self._app = application(self._door, self.health)
         self._state = ServerState()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
@@ -87,6 +92,7 @@ class Receiver:
             "database_reachable": int(inbox.reachable),
             "spool": {"events": spool.events, "bytes": spool.size, "limit_bytes": spool.limit},
             "connections": self._crowd.connections,
+            "held_bytes": self._door.held,
             "deliveries": self._counts.by_endpoint(),
         }
 
@@ -96,9 +102,10 @@ class Receiver:
             runner.run(self._serve(ready, signals=signals))
 
     def stop(self) -> None:
-        """From any thread, while it runs."""
+        """From any thread; harmless when repeated."""
         if self._loop is not None and self._stopping is not None:
-            self._loop.call_soon_threadsafe(self._stopping.set)
+            with suppress(RuntimeError):  # it has ended already
+                self._loop.call_soon_threadsafe(self._stopping.set)
 
     async def _serve(self, ready: Callable[[], object], *, signals: bool) -> None:
         self._loop = loop = asyncio.get_running_loop()

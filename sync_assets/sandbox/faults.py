@@ -88,7 +88,7 @@ KINDS: dict[str, Kind] = {
     "V8": _kind("rows", "record field value", "a key twice in one object; the last is the true one"),
     "W1": _kind("delivery", "copies p", "webhooks arrive copies= more times, at once"),
     "W2": _kind("delivery", "variant p", "webhooks forged: variant= secret, body (changed), missing, truncated"),
-    "W3": _kind("delivery", "seconds p", "webhooks signed seconds= ago; less than 0: in the future"),
+    "W3": _kind("delivery", "age p", "webhooks signed age= seconds ago; less than 0: in the future"),
     "W4": _kind("delivery", "window delay p", "webhooks out of order: mixed within window=, or delay= seconds late"),
     "W5": _kind("world", "events records", "events= changes of records= records, as fast as they can be made"),
     "W11": _kind("delivery", "p", "webhooks are never sent: p= share of them"),

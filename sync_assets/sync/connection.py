@@ -128,6 +128,7 @@ class Connected:
         )
 
         def work(cursor: Cursor) -> Sequence[Any]:
+            cursor.execute(sql.SQL("set local search_path = {}").format(sql.Identifier(t.schema)))
             # Read in portions, numbers into eight bytes each: the keys of a long table would fill the memory.
             with cursor.connection.cursor("keys") as portions:
                 portions.itersize = KEYS_AT_ONCE

@@ -21,6 +21,7 @@ from sync_assets.extract.pages import Page
 from sync_assets.load import aliases, deletions
 from sync_assets.load.deletions import Departed, Left
 from sync_assets.load.upsert import Counts
+from sync_assets.sync import pushed
 
 if TYPE_CHECKING:
     from sync_assets.sync.entity_sync import EntitySync
@@ -60,6 +61,10 @@ class Departures:
         outcome.unreachable = dict.fromkeys(strange, f"it cannot be a key of {self._entity.name}")
         keys = [spelling for spelling in spelled.values() if spelling is not None]
         departed = self._look(keys)
+        if departed and not self._same_rights():
+            outcome.unreachable |= {k: f"{d.evidence}, under other rights than before" for k, d in departed.items()}
+            departed = {}
+        self._check_hour(departed)
         buried = self._bury(departed | self._superseded(None if self._sync.ledger.leased else keys))
         if departed and self._sync.beside_another():
             # What the other one has read before must not bring them in, nor was it wrong to leave one alone that it
@@ -69,6 +74,17 @@ class Departures:
                 self._bury(departed)
             self._database.transaction(partial(self._ban, departed))
         outcome.gone = {key: d.evidence for key, d in departed.items()}
+
+    def take_pushed(self) -> None:
+        """Of the records that came with the request, those that the source has just denied or does not show.
+
+        Raises FixConfig for an entity that takes no records.
+        """
+        sync = self._sync
+        page, deleted = pushed.hidden(sync.request.pushed, sync.outcome, sync.connection, self._target)
+        if page:
+            self._load([page])
+        self._bury(deleted, by_sender=True)
 
     def from_sets(self, cursor: Cursor, pages: Sequence[Page], created: int) -> int:
         """Buries what is missing from sets that these pages show whole. Raises FuseBlown where that is too much.
@@ -121,6 +137,14 @@ class Departures:
     def _check_fuse(self, missing: int) -> None:
         rows = self._sync.rows()
         self._fuse().check(missing=missing, rows=rows, seen=rows)
+
+    def _check_hour(self, departed: Mapping[str, Departed]) -> None:
+        """Looks at single records bury few at a time: what they bury in an hour must be plausible together."""
+        gone = [key for key, d in departed.items() if d.state != "merged"]
+        if gone and not self._sync.ledger.leased:
+            count = self._database.transaction(partial(deletions.buried_by_looks, target=self._target, keys=gone))
+            if count > deletions.FUSE_FLOOR:
+                self._check_fuse(count)
 
     def _fuse(self) -> deletions.Fuse:
         return deletions.Fuse(self._sync.connection.settings.sync_fuse_percent, self._sync.request.allow_deletions)
@@ -216,8 +240,8 @@ class Departures:
             self._load(list(held.values()))
         return departed
 
-    def _bury(self, departed: dict[str, Departed]) -> int:
-        """Answers how many left their table."""
+    def _bury(self, departed: dict[str, Departed], *, by_sender: bool = False) -> int:
+        """Answers how many left their table. `by_sender`: on the word of whoever pushed these records to us."""
         ledger = self._sync.ledger
 
         def work(cursor: Cursor) -> int:
@@ -225,7 +249,8 @@ class Departures:
                 return len(departed)
             if into := {key: d.into for key, d in departed.items() if d.into}:
                 aliases.note(cursor, self._target, into)
-            deleted, merged = deletions.bury(cursor, self._target, departed, self._sync.state.log_id)
+            log_id = self._sync.state.log_id
+            deleted, merged = deletions.bury(cursor, self._target, departed, log_id, by_sender=by_sender)
             ledger.end_commit(cursor, Counts(), deleted=deleted, merged=merged)
             return deleted + merged
 

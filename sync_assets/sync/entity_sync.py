@@ -70,6 +70,7 @@ class EntitySync:
         if self.request.ids:
             self.ledger.no_sweep()
             self._departures.by_key(self.request.ids)
+            self._departures.take_pushed()
         elif self.request.parents:
             self.ledger.no_sweep()
             self._load(self.fetch().pages(of_parents(self.entity, self.request.parents)))
@@ -223,18 +224,20 @@ class EntitySync:
             return Counts()
         rows = changed(cursor, self.target, found.rows)
         log_id = self.state.log_id
-        rows, notes = drift.watch(cursor, self.connection.account.name, self.entity.name, rows)
-        for note in notes:
-            self.outcome.remark(note)
+        if pages[0].read.shape != self.entity.pushed_shape:  # what its sender leaves out teaches nothing of the API
+            rows, notes = drift.watch(cursor, self.connection.account.name, self.entity.name, rows)
+            for note in notes:
+                self.outcome.remark(note)
         counts = (write_slowly if slow else write)(cursor, self.target, rows, log_id)
         for record in found.keyless:
             reject(cursor, self.target, record, log_id)
         for key, e in found.oversized.items():
             keep(cursor, self.target, e.head, log_id, key=key, reason=e.what, kept=False, size=e.size)
         counts.unchanged += len(found.rows) - len(rows)
-        self._met.update(found.rows)
-        if not self.ledger.leased and self.ledger.beside_another(cursor):
-            seen_again(cursor, self.target, (found.rows[key] for key in found.rows.keys() - {r.key for r in rows}))
+        if not self.ledger.leased:
+            self._met.update(found.rows)
+            if self.ledger.beside_another(cursor):
+                seen_again(cursor, self.target, (found.rows[key] for key in found.rows.keys() - {r.key for r in rows}))
         counts.repeated += found.repeated
         counts.rejected += len(found.keyless) + len(found.oversized)
         self.ledger.end_commit(
@@ -263,8 +266,9 @@ class EntitySync:
                 cursor, self.target, read, parent, self.connection.account.options, self.state.log_id
             )
             self.ledger.end_commit(cursor, derived.counts)
-            inside = f"inside {read.parent} {read.paths[0]}"
-            self.ledger.sight(cursor, {inside: (derived.counts.fetched, derived.keys)})
+            if self._complete:
+                inside = f"inside {read.parent} {read.paths[0]}"
+                self.ledger.sight(cursor, {inside: (derived.counts.fetched, derived.keys)})
             return derived.counts
 
         try:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from psycopg2 import sql
 
@@ -38,11 +38,20 @@ class Work:
             self.problems.append(text)
 
 
-def look(connection: Connected, entity: Entity, keys: Sequence[str], work: Work) -> Outcome:
-    """Reads records by their keys, or by their parents' where the API has no other way; as a whole where one is ""."""
+def look(
+    connection: Connected,
+    entity: Entity,
+    keys: Sequence[str],
+    work: Work,
+    pushed: Mapping[str, Sequence[bytes]] | None = None,
+) -> Outcome:
+    """Reads records by their keys, or by their parents' where the API has no other way; as a whole where one is "".
+
+    `pushed` are records that came with the webhooks, for those that the API does not show.
+    """
     for key in keys:
         crash.point(f"at {entity.name} {key}")
-    request = _request(entity, tuple(keys))
+    request = replace(_request(entity, tuple(keys)), pushed=pushed or {})
     outcome = sync_entity(connection, entity, request)
     work.add(entity.name, outcome)
     for other, of_it in belongings(connection.account, entity, request.ids or request.parents):

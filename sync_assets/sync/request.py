@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -19,6 +19,8 @@ class Request:
     kind: Kind = "incremental"
     since: datetime | None = None
     ids: tuple[str, ...] = ()
+    pushed: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
+    """Of `ids` the records that came with webhooks, in order, for where the API shows none; null: it was deleted."""
     parents: tuple[str, ...] = ()  # all that belongs to these, by an entity's `of_parents`
     allow_deletions: int | None = None
     run_id: str | None = None

@@ -162,7 +162,8 @@ class Worker:
         """Reads the records and settles their events, one way or another."""
         events = [event for record in records for event in record.events]
         try:
-            outcome = look(self.connection, entity, [record.key for record in records], work)
+            pushed = self._pushed(records) if entity.pushed else {}
+            outcome = look(self.connection, entity, [record.key for record in records], work, pushed)
         except SyncError as e:
             self._went_wrong(entity, records, e, work)
             return
@@ -179,6 +180,9 @@ class Worker:
         self.connection.database.transaction(partial(claims.done, events=events, me=self._me, sync_id=outcome.log_id))
         work.events += len(events)
         work.records += len(records)
+
+    def _pushed(self, records: Sequence[Claimed]) -> dict[str, list[bytes]]:
+        return self.connection.database.transaction(partial(claims.pushed, records=records))
 
     # Failures
 

@@ -7,7 +7,13 @@ from typing import Any
 
 from rich.console import Console
 
-from sync_assets_tests.bench import bitrix_scenarios, hubspot_scenarios, kaiten_scenarios, kommo_scenarios
+from sync_assets_tests.bench import (
+    bitrix_scenarios,
+    hubspot_scenarios,
+    kaiten_scenarios,
+    kommo_scenarios,
+    receiver_scenarios,
+)
 from sync_assets_tests.bench.lab import Run, lab
 from sync_assets_tests.bench.report import document, line, machine, sentence, show
 from sync_assets_tests.bench.scenarios import Scenario
@@ -18,13 +24,14 @@ SYSTEMS: dict[str, Any] = {
     "hubspot": hubspot_scenarios,
     "kommo": kommo_scenarios,
     "bitrix": bitrix_scenarios,
+    "receiver": receiver_scenarios,
 }
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(prog="make bench", description=(__doc__ or "").splitlines()[0])
     arguments.add_argument("--quick", action="store_true", help="everything once and small: a smoke test, no figures")
-    arguments.add_argument("--only", choices=SYSTEMS, help="one system's scenarios")
+    arguments.add_argument("--only", choices=SYSTEMS, help="scenarios of one system, or of the receiver")
     arguments.add_argument("--json", type=Path, default=Path(".sync_assets/bench.json"), metavar="PATH")
     given = arguments.parse_args()
     chosen = {name: module for name, module in SYSTEMS.items() if given.only in (None, name)}

@@ -128,11 +128,11 @@ class Lab:
     ) -> Run:
         env = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
         env |= {**source.env, **(more or {}), "DATABASE_URL": self.url(database)}
-        broken, lsn, cpu, started = source.violations(), self._lsn(database), self._cpu(), time.monotonic()
+        broken, spent, started = source.violations(), self.spent(database), time.monotonic()
         # A folder of its own: no .env of a real account is in it.
         with tempfile.TemporaryDirectory() as folder:
             said = client(what, env, Path(folder))
-        cpu, wal, log = self._cpu() - cpu, self._lsn(database) - lsn, source.requests(started)
+        (cpu, wal), log = self.spent(database, spent), source.requests(started)
         began = said["began"] if "began" in said else log[0]["monotonic"]
         return Run(
             wall=said["ended"] - began,
@@ -146,16 +146,21 @@ class Lab:
             counts=said["counts"],
         )
 
+    def spent(self, database: str, before: tuple[float, int] = (0.0, 0)) -> tuple[float, int]:
+        """Postgres' seconds of CPU and bytes of WAL since `before`."""
+        cpu, lsn = self._cpu(), self._lsn(database)
+        return cpu - before[0], lsn - before[1]
+
     def _lsn(self, database: str) -> int:
         return int(self.ask(database, "select pg_current_wal_insert_lsn() - '0/0'")[0])
 
     def _cpu(self) -> float:
         """Seconds of all Postgres' processes, those that have ended too."""
         master = self.postgres.pid
-        ticks = sum(_stat(master)[11:15])
+        ticks = sum(stat(master)[11:15])
         for folder in Path("/proc").glob("[0-9]*"):
             try:
-                fields = _stat(int(folder.name))
+                fields = stat(int(folder.name))
             except (FileNotFoundError, ProcessLookupError):
                 continue
             if fields[1] == master:
@@ -184,7 +189,7 @@ def _job(what: Sequence[str], env: dict[str, str], folder: Path) -> dict[str, An
     return {"began": began, "ended": ended, "cpu": cpu, "peak_rss": used.ru_maxrss * 1024, "counts": {}}
 
 
-def _stat(pid: int) -> list[int]:
+def stat(pid: int) -> list[int]:
     """The numbers of /proc/<pid>/stat after the name; the state, a letter, as 0."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return [0, *map(int, fields[1:])]

@@ -81,3 +81,10 @@ def test_a_quick_bench_of_hubspot_fills_every_table_and_names_every_goal(tmp_pat
     assert counts(wide, "first load, sync_assets")["created"] == counts(wide, "first load, baseline")["fetched"] == 200
     assert counts(memory, "400 contacts")["created"] - counts(memory, "200 contacts")["created"] >= 200
     assert [row["violations"] for row in pace["rows"].values()] == [0, 0]
+
+
+def test_a_quick_bench_of_the_receiver_keeps_all_that_it_answered(tmp_path: Path) -> None:
+    (answers,) = quick_bench("receiver", tmp_path / "bench.json", [2], [8])
+    assert counts(answers, "100 requests/s for 1 s")["kept"] == 100
+    assert counts(answers, "200 events of 20 records at once")["kept"] == 200
+    assert {row["violations"] for row in answers["rows"].values()} == {0}

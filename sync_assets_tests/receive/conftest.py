@@ -59,6 +59,7 @@ class Serving:
         return found
 
     def stop(self) -> None:
+        """Harmless when repeated."""
         self.client.close()
         self.receiver.stop()
         self._thread.join(20)
@@ -76,7 +77,8 @@ def serve(tmp_path: Path, canary: Canary, monkeypatch: pytest.MonkeyPatch) -> It
         def start(
             database_url: str, accounts: Sequence[Account] | None = None, clock: Any = None, **env: str
         ) -> Serving:
-            given = {"DATABASE_URL": database_url, "SYNC_SPOOL_FOLDER": str(tmp_path / "spool"), **env}
+            whole = {"DATABASE_URL": database_url, "SYNC_SPOOL_FOLDER": str(tmp_path / "spool"), **env}
+            given = {name: value for name, value in whole.items() if value}
             options = {"clock": clock} if clock else {}
             serving = Serving([account()] if accounts is None else accounts, given, **options)
             ends.callback(serving.stop)

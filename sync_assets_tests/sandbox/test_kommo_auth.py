@@ -104,8 +104,13 @@ def test_seven_a_second_then_429_without_json_then_a_door_that_stays_shut() -> N
     switches = {"kommo.block_after": "5", "kommo.block_seconds": "60"}
     with Sandbox(rates={"kaiten": 0.0, "kommo": 7.0}, switches=switches) as sb, Account(sb) as account:
         assert account.company.living
-        statuses = [account.http.get("account").status_code for _ in range(14)]
-        assert statuses[:7] == [200] * 7 and statuses[8:12] == [429] * 4 and statuses[-1] == 403
+        statuses = []
+        while statuses[-1:] != [403] and len(statuses) < 200:  # on a busy machine some come slowly enough
+            statuses.append(account.http.get("account").status_code)
+        assert statuses[:7] == [200] * 7 and {*statuses[7:-1]} <= {200, 429} and statuses.count(429) == 6, (
+            "the sixth breach shuts the door"
+        )
+        account.http.get("account")
         shut = account.token(refresh_token=account.own["refresh_token"])
         assert shut.status_code == 403 and shut.headers["content-type"] == "text/html" and b"nginx" in shut.content
         assert "x-request-id" not in shut.headers and len(sb.violations) >= 7

@@ -139,6 +139,7 @@ BROKEN = [
     ("leads[update][0]id]=1&leads[update][1][id]=2&leads[update=3", [("update_lead", "leads", "2")]),
     ("leads[update][0][custom_fields][0][id]=3&leads[update][0][id]=4", [("update_lead", "leads", "4")]),
     ("leads[note][0][note][element_type]=3&leads[note][0][note][element_id]=9", [("note_company", "companies", "9")]),
+    ("leads[update][0][id]=1&leads[update][0][id][x]=2", [("update_lead", "leads", "1")]),
     ("customers[update][0][id]=1", [("update_customer", "", "")]),
     ("talk[update][0][talk_id]=1", [("update_talk", "", "")]),
 ]  # fmt: skip

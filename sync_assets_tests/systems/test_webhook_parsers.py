@@ -7,6 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sync_assets.systems import SYSTEMS
+from sync_assets.webhook import number
 from sync_assets_tests.systems.deliveries import ACCOUNTS, PUBLIC, account, delivery, endpoint
 
 NAMES = [system.name for system in SYSTEMS]
@@ -66,6 +67,11 @@ def test_no_body_and_no_header_makes_it_raise_w7(name: str, body: bytes, header:
         assert not event.key or (event.key.isascii() and event.key.isdigit())
         assert not event.entity or event.name
         assert event.identity and len(event.payload) <= 8192
+
+
+@pytest.mark.parametrize("id", ["", "x", "-1", "1.5", "١", "²", "1" * 20, None, True, 1.0, "1\n"])
+def test_an_id_that_is_no_number_is_none(id: object) -> None:
+    assert number(id) == "" and number(17) == number("17") == "17"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -25,10 +25,12 @@ def row(action: str, kind: str, page: str = "/project/1/23/", id: Any = "23", **
 
 
 LEADS_TO = [
-    *((row(action, "task"), "tasks", "") for action in ("post", "update", "close", "reopen", "delete")),
-    (row("update", "task", page="/task/23/"), "tasks", ""),
-    (row("update", "task", page="/project/1/23/77/", id="77"), "tasks", ""),
-    *((row(action, "comment"), "tasks", "") for action in ("post", "update", "delete")),
+    *((row(action, "task"), "tasks", "23") for action in ("post", "update", "close", "reopen", "delete")),
+    (row("update", "task", page="/task/23/"), "tasks", "23"),
+    (row("update", "task", page="/project/1/23/77/", id="77"), "tasks", "23"),
+    (row("update", "task", page="", id="77"), "tasks", "77"),
+    *((row(action, "comment", id="9"), "tasks", "23") for action in ("post", "update", "delete")),
+    (row("post", "comment", page="/comment/9/", id="9"), "tasks", ""),
     *((row(action, "project", "/project/1/", "1"), "projects", "1") for action in ("post", "update", "close")),
     (row("post", "project", "/project/1/", 1), "projects", "1"),
     (row("post", "file"), "", ""),
@@ -61,7 +63,9 @@ def test_the_trial_of_an_address_is_no_event(body: bytes) -> None:
 
 @pytest.mark.parametrize("new", ["", [], None, "text"])
 def test_nothing_new_may_be_an_empty_text(new: Any) -> None:
-    assert about(events("worksection", json.dumps([row("update", "task", new=new)]))) == [("update_task", "tasks", "")]
+    assert about(events("worksection", json.dumps([row("update", "task", new=new)]))) == [
+        ("update_task", "tasks", "23")
+    ]
 
 
 @pytest.mark.parametrize(

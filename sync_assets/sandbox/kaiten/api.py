@@ -10,6 +10,7 @@ import re
 import threading
 import time
 import uuid
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -230,7 +231,11 @@ class Kaiten(System):
             life.step(self.company, rng)
 
     def touch(self, record: int, turn: int) -> int:
-        id = list(self.company.cards)[record]
+        tables = self.company.tables
+        of_living = {
+            id for id, board in tables["boards"].items() if not tables["spaces"][board["space_id"]]["archived"]
+        }
+        id = next(islice((id for id, card in self.company.cards.items() if card.board_id in of_living), record, None))
         self.company.update_card(id, title=f"Turn {turn}")
         return id
 

@@ -137,9 +137,12 @@ class Sender:
         asyncio.set_event_loop(loop)
         try:
             loop.run_forever()
-            for task in self._tasks:
+            # Whoever ends must not begin another.
+            self._held += 1
+            tasks = list(self._tasks)
+            for task in tasks:
                 task.cancel()
-            loop.run_until_complete(asyncio.gather(*self._tasks, return_exceptions=True))
+            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
             self._lines.close()
             loop.run_until_complete(asyncio.sleep(0))
         finally:
@@ -159,7 +162,7 @@ class Sender:
                     mixing.strikes += 1
             else:
                 return
-            self._begin(desk, self._carry(desk, parcel))
+            self._begin(desk, parcel)
 
     def _linger(self, desk: Desk) -> None:
         async def later() -> None:
@@ -190,12 +193,12 @@ class Sender:
         del desk.waiting[n]
         return chosen
 
-    def _begin(self, desk: Desk, carrying: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, desk: Desk, parcel: Parcel) -> None:
         desk.busy += 1
 
         async def carried() -> None:
             try:
-                await carrying
+                await self._carry(desk, parcel)
             finally:
                 desk.busy -= 1
                 self._pump(desk)

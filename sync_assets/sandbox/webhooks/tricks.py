@@ -40,7 +40,7 @@ def drawn(faults: Faults, vendor: Vendor, said: Sequence[Said]) -> Tricks:
             case "W2":
                 found.forge = str(fault.option("variant", "secret"))
             case "W3":
-                found.skew -= float(fault.option("seconds", 600))
+                found.skew -= float(fault.option("age", 600))
             case "W4":
                 found.delay += float(fault.option("delay", 0))
             case "W11":

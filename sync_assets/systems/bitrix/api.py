@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit
+from zoneinfo import available_timezones
 
 import msgspec
 from pydantic import SecretStr, field_validator
@@ -35,6 +36,19 @@ class BitrixSettings(AccountSettings):
     """What each event of an outbound webhook or of an application bears; without it there is no address for them."""
     member_id: str = ""
     """The portal whose events are taken; without it the token decides alone."""
+    shop_secret: SecretStr = SecretStr("")
+    """What the shop signs its webhooks with (integrations/bitrix)."""
+    shop_token: SecretStr = SecretStr("")
+    """The token in the body of a handler that signs nothing."""
+    shop_timezone: str = ""
+    """The zone of dates that tell none; without it such dates count as not told."""
+
+    @field_validator("shop_timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        if value and value not in available_timezones():
+            raise ValueError("it is no time zone, such as Asia/Almaty")
+        return value
 
     @field_validator("webhook_url")
     @classmethod

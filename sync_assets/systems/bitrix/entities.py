@@ -9,6 +9,7 @@ from sync_assets.systems.bitrix.commands import query
 from sync_assets.systems.bitrix.keyset import Keyset
 from sync_assets.systems.bitrix.lookup import Lookup, PeopleLookup
 from sync_assets.systems.bitrix.numbered import Numbered, People
+from sync_assets.systems.bitrix.pushed import PUSHED_PERSON, PUSHED_PRODUCT
 from sync_assets.systems.bitrix.sets import OfChangedOrders
 
 DOCS = "https://apidocs.bitrix24.com/api-reference"
@@ -77,8 +78,9 @@ ENTITIES = (
         "users",
         read=People("user.get", params={"sort": "ID", "order": "ASC"}, at="result"),
         one=PeopleLookup("user.get"),
+        pushed=PUSHED_PERSON,
         tells_totals=True,
-        doc="People of the portal, by the parts that are named in the product. Shop buyers are not shown.",
+        doc="People, by the parts that are named in the product. The API shows no shop's buyers; the shop sends them.",
         url=f"{DOCS}/user/user-get.html",
         hints=("ONUSERADD",),
     ),
@@ -106,6 +108,7 @@ ENTITIES = (
             select=EVERYTHING,
         ),
         changes=changes(PRODUCTS),
+        pushed=PUSHED_PRODUCT,
         overlap=RECENTLY,
         links=(CATALOG, Link("section_id", "sections", order=False)),
         doc="Goods and their variants.",

@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -110,24 +110,13 @@ def endpoints(settings: HubSpotSettings) -> tuple[Endpoint, ...]:
 
 
 def events(delivery: Delivery) -> Iterator[Event]:
-    for element in _elements(delivery.body):
+    for element in scan.items(delivery.body):
         try:
             told = msgspec.json.decode(element, type=_Told)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             yield unreadable(element, "no event of HubSpot", evidence=element)
             continue
         yield from _events(told)
-
-
-def _elements(body: bytes) -> Sequence[bytes]:
-    try:
-        return [bytes(raw) for raw in msgspec.json.decode(body, type=list[msgspec.Raw])]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass
-    try:
-        return scan.elements(body, "")  # one that no parser takes does not cost the others
-    except ValueError:
-        return [body]
 
 
 def _events(told: _Told) -> Iterator[Event]:

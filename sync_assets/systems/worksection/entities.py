@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from sync_assets.entity import ById, Entity, Inside, Link, Params, Whole
+from sync_assets.systems.worksection.named_tasks import NamedTasks
 
 if TYPE_CHECKING:
     from sync_assets.systems.worksection.api import WorksectionSettings
@@ -96,6 +97,7 @@ TASKS = Entity(
     "tasks",
     read=Whole("get_all_tasks", {"extra": "text,subtasks,archive"}),
     changes=changed_tasks,
+    of_parents=lambda tasks: [NamedTasks("get_tasks", these=tuple(tasks))],
     links=(
         Link("project_id", "projects"),
         Link("responsible_id", "users", none=("0", "1", "2"), order=False),

@@ -1,6 +1,6 @@
 """Worksection's webhooks: lists of events by HTTP Basic, answered by {"status":"OK"} within five seconds.
 
-A task has no complete read by its id: what is told of one, a subtask or a comment asks for all tasks that changed.
+What is told of a subtask or of a comment leads to the task that the event's page names.
 Times come to the minute and without a zone: two events may look the same, so none is taken for another's repetition
 once that one was worked off. No names, texts or values are kept.
 """
@@ -8,6 +8,7 @@ once that one was worked off. No names, texts or values are kept.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,9 @@ ENTITY_OF = {name: entity for entity in (PROJECTS, TASKS) for name in entity.hin
 
 UNLISTED = ("reopen_task", "close_project", "reopen_project", "delete_project")
 """Events that are no part of Worksection's own list. The first stands in its examples and is asked for all the same."""
+
+
+PAGE = re.compile(r"/project/\d+/(\d+)/|/task/(\d+)/", re.ASCII)
 
 
 class _Object(msgspec.Struct):
@@ -67,44 +71,37 @@ def endpoints(settings: WorksectionSettings) -> tuple[Endpoint, ...]:
 
 def events(delivery: Delivery) -> Iterator[Event]:
     """Nothing for an empty body: so Worksection tries an address before it takes it."""
-    for element in _elements(delivery.body.strip()):
+    body = delivery.body.strip()
+    for element in scan.items(body) if body not in (b"", b"{}") else ():
         try:
             yield _event(msgspec.json.decode(element, type=_Row), element)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             yield unreadable(element, "no event of Worksection", evidence=element)
 
 
-def _elements(body: bytes) -> Sequence[bytes]:
-    if body in (b"", b"[]", b"{}"):
-        return []
-    try:
-        return [bytes(raw) for raw in msgspec.json.decode(body, type=list[msgspec.Raw])]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass
-    try:
-        return scan.elements(body, "")  # one that no parser takes does not cost the others
-    except ValueError:
-        return [body]
-
-
 def _event(row: _Row, element: bytes) -> Event:
     name = f"{row.action}_{row.object.type}"[:60]
     entity, id = ENTITY_OF.get(name), str(row.object.id)
-    by_id = bool(entity and entity.one)
-    key = number(id) if by_id else ""
-    lost = by_id and not key
+    key = _task(row.object) if entity is TASKS else number(id)
+    lost = entity is PROJECTS and not key
     payload: dict[str, Any] = {"event": name, "id": id[:20], "page": row.object.page[:80]}
     with suppress(msgspec.DecodeError):  # where nothing is new it may be an empty text
         payload["changed"] = sorted(msgspec.json.decode(row.new, type=dict[str, msgspec.Raw]))[:50]
     return Event(
         name,
         entity.name if entity and not lost else "",
-        key,
+        key if entity else "",
         identity=digest(element),
         unique=False,
         payload=msgspec.json.encode(payload),
         problem="it bears no id" if lost else "",
     )
+
+
+def _task(about: _Object) -> str:
+    """The id of the task, its top one where the page tells, else that of the subtask which is meant."""
+    page = PAGE.match(about.page)
+    return number((page and (page[1] or page[2])) or (about.id if about.type == "task" else ""))
 
 
 def listed(door: Door, url: str) -> Sequence[Subscription]:

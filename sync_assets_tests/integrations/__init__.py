@@ -1,0 +1,1 @@
+"""What we give to others to install, run as they run it."""
