@@ -14,6 +14,7 @@ from typing import Any
 from sync_assets.entity import Bucket, Derived, Entity, Params, QueuedJob
 from sync_assets.errors import FixConfig, MissingSetting, UnsafeSetting
 from sync_assets.extract.dialect import Api
+from sync_assets.operation import Outbound
 from sync_assets.settings import FORMER_NAMES, AccountSettings, environment, typed
 from sync_assets.webhook import Endpoint, Registration
 
@@ -39,6 +40,8 @@ class System:
     """The addresses that the vendor calls; none whose secret is not set."""
     registration: Registration | None = None
     """How the vendor learns the address of the first of them."""
+    outbound: Outbound | None = None
+    """What goes back to it."""
     docs: str = ""
 
 

@@ -13,6 +13,7 @@ from sync_assets.orchestration.checks import entity_checks, inbox_checks
 from sync_assets.orchestration.derived import derived_assets, derived_checks
 from sync_assets.orchestration.io_manager import PostgresIOManager
 from sync_assets.orchestration.jobs import sync_jobs, sync_schedules
+from sync_assets.orchestration.push import push_assets, push_checks, push_jobs, push_schedules, push_sensors
 from sync_assets.orchestration.queue import died_sensor
 from sync_assets.orchestration.queued_jobs import queued_jobs
 from sync_assets.orchestration.report import report
@@ -36,16 +37,22 @@ def build_definitions(env: Mapping[str, str] | None = None) -> dg.Definitions:
             report,
             *(asset for account in accounts for asset in entity_assets(account, settings)),
             *(asset for account in accounts for asset in derived_assets(account)),
+            *push_assets(accounts),
         ],
         asset_checks=[
             *(check for account in accounts for check in entity_checks(account)),
             *(check for account in accounts for check in derived_checks(account)),
+            *push_checks(accounts),
             *webhook_checks(accounts, settings),
             *(check for account in accounts for check in inbox_checks(account)),
         ],
-        jobs=[*sync_jobs(accounts), *queued] if accounts else [],
-        schedules=sync_schedules(accounts),
-        sensors=[*([died_sensor] if queued else []), *webhook_sensors(accounts, settings)],
+        jobs=[*sync_jobs(accounts), *queued, *push_jobs(accounts)] if accounts else [],
+        schedules=[*sync_schedules(accounts), *push_schedules(accounts, settings)],
+        sensors=[
+            *([died_sensor] if queued else []),
+            *webhook_sensors(accounts, settings),
+            *push_sensors(accounts, settings),
+        ],
         resources={"sync": Sync(), "postgres": PostgresIOManager()},
         executor=dg.in_process_executor,
     )

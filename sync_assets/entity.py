@@ -156,6 +156,7 @@ class Entity:
     tells_totals: bool = False  # a read of it says how many records there are
     erasable: bool = False  # a record that is gone and not in the bin was erased for good: so is our copy
     codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # columns whose known values are few
+    own: tuple[str, ...] = ()  # columns that are ours: no record has them, and no sync names them
     doc: str = ""
     url: str = ""
     hints: tuple[str, ...] = ()  # what webhooks tell of it, by the vendor's names

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -68,6 +68,17 @@ class SyncSettings(BaseSettings):
     """How long what a webhook sent is kept after its event was worked off."""
     sync_database_wait_seconds: float = 60.0
     """How long a commit waits for a Postgres that went away."""
+    sync_way_back: Literal["off", "dry", "on"] = "off"
+    """Whether what is changed here is written to its source; dry says what would be. Off until somebody asks for it:
+    tokens that read may often write too, and a first mistake would be made in the shop itself."""
+    sync_way_back_fuse_records: int = 200
+    """More records than this to be written within an hour, of one account, wait for a person's release."""
+    sync_way_back_fuse_percent: float = 30.0
+    """So do more than this share of an entity's records (and more than 10)."""
+    sync_way_back_attempts: int = 8
+    """Tries of one change before it is given up."""
+    sync_outbox_days: int = 90
+    """How long what was written back, or was not, is remembered."""
     sync_public_url: str = ""
     """The https address under which vendors reach the receiver, without /webhooks."""
     sync_receiver_host: str = "127.0.0.1"

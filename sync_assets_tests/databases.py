@@ -21,7 +21,8 @@ select (select array[count(*), max(oid::bigint)] from pg_class where relpersiste
        (select md5(coalesce(string_agg(oid || tgenabled::text, ',' order by oid), '')) from pg_trigger),
        (select count(*) from pg_namespace where nspname !~ '^pg_(toast_)?temp_'),
        (select count(*) from pg_db_role_setting),
-       (select count(*) from sync.migrations)
+       (select count(*) from sync.migrations),
+       (select md5(coalesce(string_agg(m::text, ',' order by m::text), '')) from sync.status_map m)
 """
 OTHERS = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
 TABLES = """
@@ -29,7 +30,7 @@ select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.rel
  where c.relkind = 'r' and c.relpersistence <> 't' and n.nspname not in ('pg_catalog', 'information_schema')
  order by 1, 2
 """
-ALWAYS = ("sync", "migrations")
+ALWAYS = {("sync", "migrations"), ("sync", "status_map")}
 """What a migrated database without records holds."""
 
 
@@ -79,7 +80,7 @@ def _emptied(url: str, structure: object) -> bool:
             cursor.execute(STRUCTURE)
             if cursor.fetchone() != structure:
                 return False
-            if full := [sql.Identifier(*name) for name in filled(cursor) if name != ALWAYS]:
+            if full := [sql.Identifier(*name) for name in filled(cursor) if name not in ALWAYS]:
                 cursor.execute(sql.SQL("truncate {} restart identity").format(sql.SQL(", ").join(full)))
             return True
     except psycopg2.Error:

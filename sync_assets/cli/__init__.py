@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sync_assets.cli.inbox import inbox
+from sync_assets.cli.outbox import outbox
 from sync_assets.cli.receiver import receive
 from sync_assets.cli.webhooks import webhooks
 from sync_assets.errors import FixConfig, MissingSetting, SyncError
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.command()(receive)
 app.add_typer(inbox, name="inbox")
+app.add_typer(outbox, name="outbox")
 
 
 @app.command()

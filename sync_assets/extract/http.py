@@ -104,9 +104,12 @@ class Door:
         body: bytes | None = None,
         method: str = "POST",
         by_key: bool = False,
+        once: bool = False,
         stop: threading.Event | None = None,
     ) -> Answer:
         """One answer of JSON, of the kind that the dialect calls good; a `body`, of JSON too, is sent by `method`.
+
+        `once`: what may have arrived is not sent again; only what the source turned away unread is.
 
         Raises RecordGone (only with `by_key`), the errors of `Api.check`, SourceUnavailable after the last retry,
         Throttled where the source asks for a longer pause than a run may wait.
@@ -137,6 +140,8 @@ class Door:
                 error: SyncError = Throttled(f"told to wait {attempt} times in a row", seconds=wait, **where)
             except (SourceUnavailable, WrongShape) as e:
                 error = e.at(**where)
+                if once:
+                    break
                 if attempt < self._retries:
                     self.budget.sleep(self._backoff(attempt), stop)
             except (RetryLater, CallVendor, RecordGone) as e:

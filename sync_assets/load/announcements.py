@@ -1,4 +1,4 @@
-"""The connection on which a watcher waits for events: announced by NOTIFY, and asked for each second all the same.
+"""The connection on which a watcher waits for what is due: announced by NOTIFY, asked for each second all the same.
 
 A transaction pooler delivers no announcements, and whoever waits must not hold more than one connection.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812
@@ -27,9 +28,21 @@ select distinct account from sync.webhook_events
 
 
 class Announcements:
-    def __init__(self, url: str, accounts: Sequence[str]) -> None:
+    """`due` is a query that answers accounts; its first parameter is the list of those that are meant."""
+
+    def __init__(
+        self,
+        url: str,
+        accounts: Sequence[str],
+        *,
+        name: str = NAME,
+        channel: str = CHANNEL,
+        due: str = DUE,
+        more: Sequence[Any] = (),
+    ) -> None:
         self._url = plain_url(url)
         self._accounts = list(accounts)
+        self._name, self._channel, self._due, self._more = name, channel, due, more
         self._connection: Connection | None = None
 
     def close(self) -> None:
@@ -41,19 +54,19 @@ class Announcements:
         """The accounts of which something is due. Raises DatabaseUnavailable."""
         try:
             with self._listening().cursor() as cursor:
-                cursor.execute(DUE, (self._accounts,))
+                cursor.execute(self._due, (self._accounts, *self._more))
                 return [account for (account,) in cursor.fetchall()]
         except psycopg2.Error as e:
             self.close()
             raise DatabaseUnavailable("Postgres cannot be asked for what is due", sqlstate=e.pgcode) from None
 
     def wait(self, seconds: float) -> bool:
-        """Until an event of one of the accounts is announced, at most so long. Answers whether one was."""
+        """Until something is announced for one of the accounts, at most so long. Whether it was."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             if self._connection is None:
                 time.sleep(left)
-                break
+                return False
             try:
                 select.select([self._connection], [], [], left)
                 self._connection.poll()
@@ -69,10 +82,10 @@ class Announcements:
     def _listening(self) -> Connection:
         if self._connection is None or self._connection.closed:
             self._connection = psycopg2.connect(
-                self._url, application_name=NAME, connect_timeout=CONNECT_SECONDS, keepalives=1,
+                self._url, application_name=self._name, connect_timeout=CONNECT_SECONDS, keepalives=1,
                 **KEEPALIVE,
             )  # fmt: skip
             self._connection.autocommit = True
             with self._connection.cursor() as cursor:
-                cursor.execute(f"set statement_timeout = '30s'; listen {CHANNEL}")
+                cursor.execute(f"set statement_timeout = '30s'; listen {self._channel}")
         return self._connection

@@ -9,6 +9,7 @@ from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import serialize_value
 
 from sync_assets.check import checks_of
+from sync_assets.check.way_back import CHECKS as WAY_BACK
 from sync_assets.definitions import build_definitions
 from sync_assets.errors import MissingSetting, UnsafeSetting
 from sync_assets.orchestration.report import REPORT
@@ -81,6 +82,7 @@ EDGES = {
     "bitrix/shipments": {"bitrix/orders"},
     "bitrix/order_properties": {"bitrix/orders"},
     "hubspot/call_contacts": {"hubspot/calls", "hubspot/contacts", "hubspot/call_associations"},
+    "bitrix/order_status_push": {"bitrix/orders", "bitrix/order_statuses"},
     "sync/report": set(),
 }
 
@@ -156,6 +158,7 @@ def test_every_asset_has_every_check_and_each_check_says_what_it_is() -> None:
     wanted = {(f"{a.name}/{e.name}", check) for a, e in DECLARED for check in checks_of(e)}
     derived = ((a, d) for a in ACCOUNTS for d in a.system.derived)
     wanted |= {(f"{a.name}/{d.name}", f"one_row_for_each_of_{d.covers}") for a, d in derived}
+    wanted |= {("bitrix/order_status_push", name) for name in WAY_BACK}
     assert {(k.asset_key.to_user_string(), k.name) for k in specs} == wanted
     assert all(spec.description and spec.description.endswith(".") and not spec.blocking for spec in specs.values())
 
@@ -167,7 +170,7 @@ def test_jobs_and_schedules_have_the_promised_names_and_schedules_are_off() -> N
         for a in ("kaiten", "worksection", "hubspot", "kommo", "bitrix")
         for kind in ("full", "incremental")
     }
-    per_system = {"crm_sync_pipelines"}
+    per_system = {"crm_sync_pipelines", "bitrix_order_status_push"}
     assert job_names(definitions) == {"full_sync", "incremental_sync", "integrity_checks", *per_account, *per_system}
     schedules = {s.name: s for s in definitions.schedules or [] if isinstance(s, dg.ScheduleDefinition)}
     assert {name: (s.job_name, s.cron_schedule) for name, s in schedules.items()} == {
@@ -181,6 +184,7 @@ def test_jobs_and_schedules_have_the_promised_names_and_schedules_are_off() -> N
         "kommo_full_weekly": ("kommo_full_sync", "21 3 * * 0"),
         "bitrix_incremental_every_6_hours": ("bitrix_incremental_sync", "28 */6 * * *"),
         "bitrix_full_weekly": ("bitrix_full_sync", "28 3 * * 0"),
+        "bitrix_order_status_push_every_5_minutes": ("bitrix_order_status_push", "*/5 * * * *"),
     }
     assert {s.default_status for s in schedules.values()} == {dg.DefaultScheduleStatus.STOPPED}
 

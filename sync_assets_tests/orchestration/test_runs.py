@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 
 from sync_assets.check import checks_of
+from sync_assets.check.way_back import CHECKS as WAY_BACK
 from sync_assets.orchestration.report import REPORT
 from sync_assets_tests.company import BITRIX, HUBSPOT, KOMMO
 from sync_assets_tests.contract.declared import ACCOUNTS, DECLARED
@@ -74,7 +75,7 @@ def test_full_sync_reads_everything_checks_it_and_reports_last(installation: Ins
     asked = len(company.sandbox.requests)
     run = installation.run("integrity_checks")
     assert run.green and run.last_step == "sync__report" and run.synced == set()
-    assert len(run.checks) == sum(len(checks_of(e)) for _, e in DECLARED) + len(derived)
+    assert len(run.checks) == sum(len(checks_of(e)) for _, e in DECLARED) + len(derived) + len(WAY_BACK)
     assert len(company.sandbox.requests) == asked
 
 

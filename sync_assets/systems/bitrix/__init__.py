@@ -5,6 +5,7 @@ from sync_assets.entity import Bucket
 from sync_assets.systems.bitrix import shop, webhooks
 from sync_assets.systems.bitrix.api import BitrixApi, BitrixSettings, rights
 from sync_assets.systems.bitrix.entities import ENTITIES
+from sync_assets.systems.bitrix.writes import OUTBOUND
 
 BITRIX = System(
     "bitrix",
@@ -17,5 +18,6 @@ BITRIX = System(
     rights=rights,
     endpoints=lambda settings: (*webhooks.endpoints(settings), *shop.endpoints(settings)),
     registration=webhooks.REGISTRATION,
+    outbound=OUTBOUND,
     docs="https://apidocs.bitrix24.com",
 )

@@ -135,6 +135,7 @@ ENTITIES = (
             Link("responsible_id", "users", none=("0",), order=False),
             Link("status_id", "order_statuses", order=False),
         ),
+        own=("crm_status",),
         doc="Orders of the shop.",
         url=f"{DOCS}/sale/order/sale-order-list.html",
         hints=("ONSALEORDERSAVED", "ONSALEBEFOREORDERDELETE", "ONORDERENTITYSAVED", "ONORDERDELETED"),

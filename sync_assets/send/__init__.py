@@ -1,0 +1,1 @@
+"""What goes back to the sources: the outbox, and the loop that delivers it. Knows nothing of Dagster."""
