@@ -106,8 +106,12 @@ class Definition:
             self._kaiten.table("property_definitions")[self.id] = self._record
 
 
-def test_a_burial_that_rests_on_an_older_look_does_not_count(grown: Company, at: Any) -> None:
+@pytest.mark.parametrize("held_as", ["a list shows it", "a look shows it"])
+def test_a_burial_that_rests_on_an_older_look_does_not_count(grown: Company, at: Any, held_as: str) -> None:
+    """Whether the bytes of the look that finds it again are those that are held, or only its content."""
     definition = Definition(grown)
+    if held_as == "a look shows it":
+        told(grown, "kaiten", "property_definitions", definition.id)
     definition.leave()
 
     def meanwhile() -> None:
