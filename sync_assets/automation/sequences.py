@@ -123,7 +123,7 @@ def stored(spec: Mapping[str, Any], key: str, version: str) -> Definition:
 def parse_sequence(node: Node, *, hosts: Collection[str] | None = None) -> Definition:
     """Raises BadAutomation with the line of what is wrong."""
     parts = node.mapping(required=["key", "name", "enrol", "steps"], optional=PARTS)
-    system, entity = _subject(node, parts)
+    system, entity = _subject(parts)
     steps = tuple(_step(item, system, entity, hosts) for item in parts["steps"].items())
     exits = parts["exit"].items() if "exit" in parts else []
     catch_up = parts["catch_up"].mapping(required=["skip_after"]) if "catch_up" in parts else {}
@@ -147,7 +147,7 @@ def parse_sequence(node: Node, *, hosts: Collection[str] | None = None) -> Defin
     )
 
 
-def _subject(node: Node, parts: Mapping[str, Node]) -> tuple[str, str]:
+def _subject(parts: Mapping[str, Node]) -> tuple[str, str]:
     systems = list(dict.fromkeys(system for system, _ in SUBJECTS))
     system = parts["source"].one_of(systems) if "source" in parts else "kommo"
     words = [word for own, word in SUBJECTS if own == system]

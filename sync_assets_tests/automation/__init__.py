@@ -1,0 +1,1 @@
+"""Rules and sequences: change events, conditions, actions, runs."""
