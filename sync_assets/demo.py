@@ -69,26 +69,26 @@ def demo() -> int:
         rates = {f"{name.upper()}_RATE": str(rate) for name, rate in DEMO_RATES.items()}
         env = bare_environment({**sandbox.environment, **rates, "DATABASE_URL": url})
         prepare(url, env)
-        code = 0
-        for job, said in (
-            ("full_sync", "everything, for the first time"),
-            ("incremental_sync", "after the company has moved: what changed"),
-            ("incremental_sync", "once more: nothing is written"),
-        ):
+
+        def run(job: str, said: str) -> int:
             out.print(f"\n[bold]{clock}  dagster job execute -m sync_assets.definitions -j {job}[/]   {said}")
             command: list[str | Path] = [DAGSTER, "job", "execute", "-m", "sync_assets.definitions", "-j", job]
-            code = code or supervisor.run(command, env={**env, "PYTHONWARNINGS": "ignore"}, cwd=PROJECT)
-            if said.startswith("everything"):
-                sandbox.live(steps=10)
+            return supervisor.run(command, env={**env, "PYTHONWARNINGS": "ignore"}, cwd=PROJECT)
+
+        code = run("full_sync", "everything, for the first time")
+        sandbox.live(steps=10)
+        code = code or run("incremental_sync", "after the company has moved: what changed")
+        # What webhooks need takes as long to start as the third run takes.
+        called = {**env, **webhook_environment(free_port()), "SYNC_SPOOL_FOLDER": str(folder / "spool")}
+        start_receiver(supervisor, folder, called)
+        daemon = start_daemon(supervisor, folder, called)
+        code = code or run("incremental_sync", "once more: nothing is written")
         out.print(f"\n[bold]{clock}  {_written(url)}")
-        out.print(f"\n[bold]{clock}  sync-assets receive, and Dagster's daemon with its sensors[/]   what vendors call")
-        env |= {**webhook_environment(free_port()), "SYNC_SPOOL_FOLDER": str(folder / "spool")}
-        accounts, _ = connected_accounts(SYSTEMS, env)
-        start_receiver(supervisor, folder, env)
-        daemon = start_daemon(supervisor, folder, env)
-        let_vendors_call(sandbox, accounts, env)
+        out.print(f"\n[bold]{clock}  sync-assets receive, and Dagster's daemon with its sensors[/]   vendors call")
         database = Database(url, name="sync_assets demo")
         try:
+            accounts, _ = connected_accounts(SYSTEMS, called)
+            let_vendors_call(sandbox, accounts, called)
             until_all_listen(daemon, database, accounts)
             for arrival in arrivals(sandbox, database, accounts):
                 out.print(_told(arrival))

@@ -33,8 +33,8 @@ def list_(
     key: Annotated[str, typer.Option(help="Only about this record, by its id.")] = "",
     state: Annotated[
         list[str] | None,
-        typer.Option(help="Only in this state: pending, sending, failed, unknown, dead; of what is over confirmed,"
-                          " noop, conflict, superseded, dropped; any."),
+        typer.Option(help="Only in state pending, sending, failed, unknown, dead; what is over: confirmed, noop,"
+                          " conflict, superseded, dropped; any."),
     ] = None,
     most: Annotated[int, typer.Option(help="How many at most, the newest first.")] = 50,
     as_json: Json = False,

@@ -17,7 +17,7 @@ from sync_assets.errors import DatabaseUnavailable
 from sync_assets.load.database import CONNECT_SECONDS, KEEPALIVE, plain_url
 
 CHANNEL = "sync_inbox"
-NAME = f"sync_assets {CHANNEL}"
+NAME = "sync_assets webhooks"
 
 # What is taken is by somebody else: whoever asks has nothing under way. Whether those still live a worker will see.
 DUE = """
@@ -31,11 +31,18 @@ class Announcements:
     """`due` is a query that answers accounts; its first parameter is the list of those that are meant."""
 
     def __init__(
-        self, url: str, accounts: Sequence[str], *, channel: str = CHANNEL, due: str = DUE, more: Sequence[Any] = ()
+        self,
+        url: str,
+        accounts: Sequence[str],
+        *,
+        name: str = NAME,
+        channel: str = CHANNEL,
+        due: str = DUE,
+        more: Sequence[Any] = (),
     ) -> None:
         self._url = plain_url(url)
         self._accounts = list(accounts)
-        self._channel, self._due, self._more = channel, due, more
+        self._name, self._channel, self._due, self._more = name, channel, due, more
         self._connection: Connection | None = None
 
     def close(self) -> None:
@@ -75,8 +82,8 @@ class Announcements:
     def _listening(self) -> Connection:
         if self._connection is None or self._connection.closed:
             self._connection = psycopg2.connect(
-                self._url, application_name=f"sync_assets {self._channel}", connect_timeout=CONNECT_SECONDS,
-                keepalives=1, **KEEPALIVE,
+                self._url, application_name=self._name, connect_timeout=CONNECT_SECONDS, keepalives=1,
+                **KEEPALIVE,
             )  # fmt: skip
             self._connection.autocommit = True
             with self._connection.cursor() as cursor:

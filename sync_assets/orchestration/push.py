@@ -171,6 +171,7 @@ def tick(account: Account, settings: SyncSettings, *, seconds: float) -> Deliver
     announcements = Announcements(
         settings.database_url.get_secret_value(),
         [account.name],
+        name=f"sync_assets {account.name} way back",
         channel=outbox.CHANNEL,
         due=outbox.DUE,
         more=(operations, settings.sync_way_back == "dry"),

@@ -92,11 +92,11 @@ def deliver(connection: Connected, *, run_id: str | None = None, seconds: float 
         settled: list[Settled] = []
         for operation, letters in _portions(claimed.letters, operations):
             settled += post.not_begun(letters) if post.closed else post.carry(operation, letters)
-        settle(
+        mine = settle(
             connection, settled, operations, claimed.holder, run_id=run_id, requests=connection.door.requests - asked
         )
         crash.point("after settled")
-        done.states.update(s.state for s in settled)
+        done.states.update(s.state for s in mine)
     done.requests = connection.door.requests - before
     return done
 
@@ -194,6 +194,7 @@ class Post:
         if not writes:
             return []
         leaving: Writes = [(letter, write.fields) for letter, write in writes]
+        crash.point("after looked")
         mine = self._connection.database.transaction(
             lambda cursor: outbox.written_down(
                 cursor, leaving, self._holder, lease_seconds=lease_seconds(self._connection)

@@ -92,10 +92,14 @@ class Settled:
 def settle(
     connection: Connected, settled: Sequence[Settled], operations: Mapping[str, Operation], holder: str,
     *, run_id: str | None = None, requests: int = 0,
-) -> None:  # fmt: skip
-    """Commits all of it. A record that cannot be stored is left to the next sync; its letter is settled."""
+) -> list[Settled]:  # fmt: skip
+    """Commits all of it. A record that cannot be stored is left to the next sync; its letter is settled.
 
-    def work(cursor: Cursor, load: bool) -> None:
+    Answers those of which this worker still had the say.
+    """
+
+    def work(cursor: Cursor, load: bool) -> list[Settled]:
+        done = []
         for entity in sorted({s.letter.entity for s in settled}):
             some = [s for s in settled if s.letter.entity == entity]
             _lock(cursor, connection, entity, some)
@@ -105,12 +109,14 @@ def settle(
             if load:
                 _load(cursor, connection, entity, mine, run_id, requests)
             _in_step(cursor, connection, mine, operations)
+            done += mine
         crash.point("before settled")
+        return done
 
     try:
-        connection.database.transaction(lambda cursor: work(cursor, True))
+        return connection.database.transaction(lambda cursor: work(cursor, True))
     except BadValue:
-        connection.database.transaction(lambda cursor: work(cursor, False))
+        return connection.database.transaction(lambda cursor: work(cursor, False))
 
 
 def _lock(cursor: Cursor, connection: Connected, entity: str, some: Sequence[Settled]) -> None:

@@ -234,9 +234,10 @@ class EntitySync:
         for key, e in found.oversized.items():
             keep(cursor, self.target, e.head, log_id, key=key, reason=e.what, kept=False, size=e.size)
         counts.unchanged += len(found.rows) - len(rows)
-        self._met.update(found.rows)
-        if not self.ledger.leased and self.ledger.beside_another(cursor):
-            seen_again(cursor, self.target, (found.rows[key] for key in found.rows.keys() - {r.key for r in rows}))
+        if not self.ledger.leased:
+            self._met.update(found.rows)
+            if self.ledger.beside_another(cursor):
+                seen_again(cursor, self.target, (found.rows[key] for key in found.rows.keys() - {r.key for r in rows}))
         counts.repeated += found.repeated
         counts.rejected += len(found.keyless) + len(found.oversized)
         self.ledger.end_commit(

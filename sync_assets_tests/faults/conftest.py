@@ -9,6 +9,9 @@ from sync_assets.sandbox.server import Sandbox
 from sync_assets_tests.canary import Canary
 from sync_assets_tests.company import Company
 from sync_assets_tests.kommo_door import auth, oauth_of, renewals
+from sync_assets_tests.send.shop import at_point, open_shop, shop
+
+__all__ = ["at_point", "open_shop", "shop"]
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sync_assets_tests.integrations.site import Receiver, Site, receiving
+from sync_assets_tests.integrations.site import Posted, Site
+from sync_assets_tests.sandbox.receiver import Receiver
 
 HASH, CHECK = "$6$canary-b24-hash", "canary-b24-checkword"
 USER = {
@@ -24,13 +25,15 @@ GOODS = [
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
+def receiver() -> Iterator[Posted]:
+    with Receiver() as server:
+        receiver = Posted(server.url)
+        server.answer = receiver.take
         yield receiver
 
 
 @pytest.fixture
-def site(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Site:
+def site(tmp_path_factory: pytest.TempPathFactory, receiver: Posted) -> Site:
     if shutil.which("php") is None:
         pytest.skip("php is not installed: apt-get install php-cli")
     # Not in the test's own folder, in which nothing may be found of our secrets: the shop has them.

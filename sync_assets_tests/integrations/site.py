@@ -4,16 +4,14 @@ import json
 import os
 import shutil
 import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from sync_assets.webhook import Delivery, Event
+from sync_assets_tests.sandbox.receiver import Answer, Arrived
 from sync_assets_tests.systems.shop_hooks import SECRET, endpoint
 
 PACKAGE = Path(__file__).resolve().parents[2] / "integrations/bitrix"
@@ -21,54 +19,28 @@ KERNEL = Path(__file__).with_name("kernel.php")
 
 
 @dataclass
-class Receiver:
-    """Takes what the endpoint believes. `statuses` are answered first, one each, in place of what it would say."""
+class Posted:
+    """What the shop posted: of it is taken what the endpoint believes. `statuses` are answered before it is asked."""
 
-    url: str = ""
+    url: str
     bodies: list[bytes] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
+    refuses: Callable[[bytes], int] = lambda _: 0  # a status in place of the endpoint's own
 
-    def take(self, delivery: Delivery) -> tuple[int, bytes]:
-        self.bodies.append(delivery.body)
-        if self.statuses:
-            return self.statuses.pop(0), b'{"status":"error"}'
+    def take(self, arrived: Arrived) -> Answer:
+        self.bodies.append(arrived.body)
+        if status := self.statuses.pop(0) if self.statuses else self.refuses(arrived.body):
+            return status, b'{"status":"error"}'
+        delivery = Delivery(self.url, arrived.headers, arrived.body, datetime.now(UTC))
         if not endpoint().authentic(delivery):
             return 401, b""
         self.events += endpoint().events(delivery)
         return 200, endpoint().answer
 
     def told(self) -> list[tuple[str, str]]:
+        """The events but those that an event of another record brings along."""
         return [(e.name, e.key) for e in self.events if e.entity in ("orders", "products") or e.name[:4] == "user"]
-
-
-@contextmanager
-def receiving() -> Iterator[Receiver]:
-    receiver = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            status, answer = receiver.take(Delivery(receiver.url, headers, body, datetime.now(UTC)))
-            self.send_response(status)
-            self.send_header("content-length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, format: str, *arguments: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    receiver.url = f"http://127.0.0.1:{server.server_port}/webhooks/bitrix/shop"
-    try:
-        yield receiver
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 class Site:

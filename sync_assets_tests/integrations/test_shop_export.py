@@ -1,31 +1,17 @@
 """From PHP to Postgres, by the receiver and the inbox: an export heals what the API does not show."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from sync_assets.sync.look import Work
-from sync_assets.sync.worker import Worker
 from sync_assets_tests.check.look import look
 from sync_assets_tests.company import Company
 from sync_assets_tests.integrations.conftest import CHECK, HASH
-from sync_assets_tests.integrations.site import Receiver, Site
+from sync_assets_tests.integrations.site import Posted, Site
 from sync_assets_tests.receiving import receiving
-from sync_assets_tests.systems.shop_hooks import SECRET
+from sync_assets_tests.systems.shop_hooks import SECRET, inbox_worked_off
 from sync_assets_tests.systems.test_bitrix_parents import gaps, missing
-
-
-def worked_off(company: Company) -> Work:
-    worker, work = Worker(company.accounts["bitrix"], company.settings), Work()
-    try:
-        worker.work_off(time.monotonic() + 60, work)
-        worker.tell(work)
-    finally:
-        worker.close()
-    assert (work.problems, work.waiting, work.dead) == ([], 0, 0)
-    return work
 
 
 @pytest.fixture
@@ -36,7 +22,7 @@ def company(make_shop: Callable[..., Company]) -> Company:
 
 
 def test_the_export_of_a_shop_closes_the_gaps_of_its_orders(
-    company: Company, site: Site, receiver: Receiver, tmp_path: Path
+    company: Company, site: Site, receiver: Posted, tmp_path: Path
 ) -> None:
     lacking = {kind: {key for _, entity, key, _ in gaps(company) if entity == kind} for kind in ("users", "products")}
     assert all(lacking.values())
@@ -50,7 +36,7 @@ def test_the_export_of_a_shop_closes_the_gaps_of_its_orders(
         site.configure(url=url, iblocks=[block])
         for kind, keys in lacking.items():
             assert site.php("export.php", kind, "--size=7") == f"{len(keys)} {kind} sent\n"
-        work = worked_off(reached)
+        work = inbox_worked_off(reached)
     assert work.events == sum(map(len, lacking.values()))
     assert gaps(company) == set() and missing(company) == {}
     assert company.raw("users", "bitrix")[min(lacking["users"])]["NAME"].startswith("Покупатель")
@@ -62,7 +48,7 @@ def test_the_export_of_a_shop_closes_the_gaps_of_its_orders(
 
 
 def test_an_order_that_the_shop_saves_is_here_with_its_buyer_and_what_belongs_to_it(
-    company: Company, site: Site, receiver: Receiver, tmp_path: Path
+    company: Company, site: Site, receiver: Posted, tmp_path: Path
 ) -> None:
     world = company.sandbox.world.bitrix
     id = world.create_order(world.create_buyer("Айгуль", "a@example.test", "+7701"), [{"name": "Сборка", "price": 10}])
@@ -76,7 +62,7 @@ def test_an_order_that_the_shop_saves_is_here_with_its_buyer_and_what_belongs_to
         site.hit(("sale", "OnSaleOrderSaved", {"ENTITY": id, "IS_NEW": True}))
         kept = company.query("select payload, record from sync.webhook_events")
         assert len(kept) == 2 and CHECK not in str([[bytes(part or b"") for part in row] for row in kept])
-        worked_off(reached)
+        inbox_worked_off(reached)
     assert company.raw("orders", "bitrix")[id] == company.truth("orders", "bitrix")[id]
     assert [row for row in company.raw("order_items", "bitrix").values() if row["orderId"] == id]
     assert company.raw("users", "bitrix")[buyer] == {"ID": str(buyer), "NAME": "Айгуль"}
@@ -85,7 +71,7 @@ def test_an_order_that_the_shop_saves_is_here_with_its_buyer_and_what_belongs_to
 
 
 def test_w2_what_is_not_signed_rightly_reaches_no_table(
-    company: Company, site: Site, receiver: Receiver, tmp_path: Path
+    company: Company, site: Site, receiver: Posted, tmp_path: Path
 ) -> None:
     with receiving(company, tmp_path) as reached:
         site.configure(

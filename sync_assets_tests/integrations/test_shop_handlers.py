@@ -12,7 +12,7 @@ from contextlib import closing
 import pytest
 
 from sync_assets_tests.integrations.conftest import CHECK, HASH
-from sync_assets_tests.integrations.site import PACKAGE, Receiver, Site
+from sync_assets_tests.integrations.site import PACKAGE, Posted, Site
 
 SAVED, STATUS, DELETED = "OnSaleOrderSaved", "OnSaleStatusOrderChange", "OnSaleOrderDeleted"
 AFTER_8 = re.compile(
@@ -33,7 +33,7 @@ def test_every_file_is_php_and_says_nothing_that_php_7_4_does_not_know() -> None
         assert max(map(len, file.read_text().splitlines())) <= 120, file.name
 
 
-def test_an_order_that_is_saved_is_posted_signed_with_its_buyer(site: Site, receiver: Receiver) -> None:
+def test_an_order_that_is_saved_is_posted_signed_with_its_buyer(site: Site, receiver: Posted) -> None:
     assert site.hit(("sale", SAVED, {"ENTITY": 122001, "IS_NEW": True})) == "page"
     order, user = receiver.events
     assert (order.name, order.entity, order.key, order.problem) == ("order.create", "orders", "122001", "")
@@ -46,7 +46,7 @@ def test_an_order_that_is_saved_is_posted_signed_with_its_buyer(site: Site, rece
     assert site.queue == [] and site.log == ""
 
 
-def test_nothing_leaves_that_is_not_named(site: Site, receiver: Receiver) -> None:
+def test_nothing_leaves_that_is_not_named(site: Site, receiver: Posted) -> None:
     typed = {"ID": "171001", "PASSWORD": HASH, "CONFIRM_PASSWORD": HASH, "RESULT": True}
     site.hit(("sale", SAVED, {"ENTITY": 122001}), ("main", "OnAfterUserUpdate", typed))
     site.php("export.php", "users")
@@ -57,13 +57,13 @@ def test_nothing_leaves_that_is_not_named(site: Site, receiver: Receiver) -> Non
             assert word.encode() not in body
 
 
-def test_what_changes_often_on_one_page_is_posted_once_by_its_telling_name(site: Site, receiver: Receiver) -> None:
+def test_what_changes_often_on_one_page_is_posted_once_by_its_telling_name(site: Site, receiver: Posted) -> None:
     saved = ("sale", SAVED, {"ENTITY": 122001})
     site.hit(saved, ("sale", STATUS, {"ENTITY": 122001, "VALUE": "P", "OLD_VALUE": "N"}), saved, saved)
     assert receiver.told() == [("order.status_change", "122001")] and len(receiver.bodies) == 1
 
 
-def test_goods_of_our_blocks_alone_and_only_what_was_done(site: Site, receiver: Receiver) -> None:
+def test_goods_of_our_blocks_alone_and_only_what_was_done(site: Site, receiver: Posted) -> None:
     def element(id: int, iblock: int, **more: object) -> dict[str, object]:
         return {"ID": id, "IBLOCK_ID": iblock, **more}
 
@@ -85,7 +85,7 @@ def test_goods_of_our_blocks_alone_and_only_what_was_done(site: Site, receiver: 
     assert (price.entity, price.key, gone.record, living.key) == ("prices", "31", b"null", "502")
 
 
-def test_what_is_gone_when_it_is_posted_is_told_as_deleted(site: Site, receiver: Receiver) -> None:
+def test_what_is_gone_when_it_is_posted_is_told_as_deleted(site: Site, receiver: Posted) -> None:
     site.hit(
         ("sale", SAVED, {"ENTITY": 404}),
         ("sale", DELETED, {"ENTITY": 405, "VALUE": True}),
@@ -96,7 +96,7 @@ def test_what_is_gone_when_it_is_posted_is_told_as_deleted(site: Site, receiver:
 
 
 @pytest.mark.parametrize("broken", ["no secret", "no file", "http"])
-def test_a_page_goes_on_whatever_is_wrong_with_us(site: Site, receiver: Receiver, broken: str) -> None:
+def test_a_page_goes_on_whatever_is_wrong_with_us(site: Site, receiver: Posted, broken: str) -> None:
     match broken:
         case "no secret":
             site.configure(url=receiver.url, secret="short")
@@ -112,7 +112,7 @@ def test_a_page_goes_on_whatever_is_wrong_with_us(site: Site, receiver: Receiver
     assert "sync_assets: RuntimeException in Config.php" in site.log and not receiver.bodies
 
 
-def test_a_page_that_cannot_be_handed_over_first_leaves_it_to_cron(site: Site, receiver: Receiver) -> None:
+def test_a_page_that_cannot_be_handed_over_first_leaves_it_to_cron(site: Site, receiver: Posted) -> None:
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sync_assets_tests.integrations.site import Receiver, Site
+from sync_assets_tests.integrations.site import Posted, Site
 
 SAVED = ("sale", "OnSaleOrderSaved", {"ENTITY": 122001})
 INITS = {
@@ -23,7 +23,7 @@ def bare(site: Site) -> Site:
 
 
 @pytest.mark.parametrize("init", INITS.values(), ids=INITS)
-def test_it_is_put_in_works_and_is_taken_out_byte_by_byte(bare: Site, receiver: Receiver, init: str | None) -> None:
+def test_it_is_put_in_works_and_is_taken_out_byte_by_byte(bare: Site, receiver: Posted, init: str | None) -> None:
     if init is not None:
         bare.init.write_text(init)
     shown = bare.hit(SAVED)
@@ -40,7 +40,7 @@ def test_it_is_put_in_works_and_is_taken_out_byte_by_byte(bare: Site, receiver: 
     assert "does not load it" in bare.php("install.php", "--rollback") or init is None
 
 
-def test_what_was_edited_since_keeps_its_edits(bare: Site, receiver: Receiver) -> None:
+def test_what_was_edited_since_keeps_its_edits(bare: Site, receiver: Posted) -> None:
     bare.init.write_text("<?php\n$x = 1;\n")
     bare.php("install.php")
     bare.init.write_text(bare.init.read_text() + "$y = 2;\n")
@@ -57,7 +57,7 @@ def test_a_site_whose_init_is_broken_is_left_as_it_is(bare: Site) -> None:
     assert list(bare.init.parent.iterdir()) == [bare.init]
 
 
-def test_bitrix_own_folder_is_used_where_there_is_no_local_one(bare: Site, receiver: Receiver) -> None:
+def test_bitrix_own_folder_is_used_where_there_is_no_local_one(bare: Site, receiver: Posted) -> None:
     init = bare.root / "bitrix/php_interface/init.php"
     init.parent.mkdir()
     init.write_text("<?php\n")
@@ -68,12 +68,12 @@ def test_bitrix_own_folder_is_used_where_there_is_no_local_one(bare: Site, recei
 
 
 @pytest.mark.parametrize("folder", ["www/upload/var", "www"])
-def test_what_the_web_could_ask_for_is_refused(bare: Site, receiver: Receiver, folder: str) -> None:
+def test_what_the_web_could_ask_for_is_refused(bare: Site, receiver: Posted, folder: str) -> None:
     bare.configure(url=receiver.url, folder=str(bare.root.parent / folder))
     assert "inside the web root" in bare.php("install.php", status=1)
 
 
-def test_without_the_package_the_site_goes_on(bare: Site, receiver: Receiver) -> None:
+def test_without_the_package_the_site_goes_on(bare: Site, receiver: Posted) -> None:
     bare.php("install.php")
     bare.package.rename(bare.package.with_name("moved"))
     assert bare.hit(SAVED) == "page" and not receiver.bodies and bare.log == ""

@@ -1,6 +1,7 @@
 """Callers that do not behave: raw sockets that send what they like and read what comes."""
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -31,13 +32,14 @@ def status(caller: socket.socket) -> int:
     return int(found.split()[1]) if found else 0
 
 
-def pour(caller: socket.socket, chunk: bytes, times: int) -> int:
+def pour(caller: socket.socket, chunk: bytes, times: int, *, pause: float = 0.0) -> int:
     """How many times `chunk` went out before the other side would have no more."""
     for sent in range(times):
         try:
             caller.sendall(chunk)
         except OSError:
             return sent
+        time.sleep(pause)
     return times
 
 

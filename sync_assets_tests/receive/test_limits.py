@@ -1,7 +1,5 @@
 """W6: bodies without end, callers who take their time, and thousands of them; others are served, and memory is flat."""
 
-import socket
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -64,6 +62,17 @@ def test_w6_all_bodies_together_are_bounded(serving: Serving, monkeypatch: pytes
     assert serving.health()["held_bytes"] == 0
 
 
+def test_w6_a_strangers_body_is_not_kept(serving: Serving) -> None:
+    with connected(serving.port) as caller:
+        caller.sendall(head("/webhooks/nobody", f"content-length: {4 * MB}", "connection: close") + b"x")
+        until(lambda: serving.health()["connections"] == 2)
+        for _ in range(4):
+            caller.sendall(b" " * (MB - 1))
+            assert serving.health()["held_bytes"] == 0
+        caller.sendall(b"xxx")
+        assert status(caller) == 401
+
+
 @pytest.mark.parametrize(
     "slow",
     [
@@ -89,19 +98,9 @@ def test_w6_who_takes_too_long_is_sent_away(hasty: Serving, slow: bytes) -> None
 def test_w6_a_drop_every_moment_does_not_prolong_the_time(hasty: Serving) -> None:
     with connected(hasty.port) as caller:
         caller.sendall(head(OPEN, "content-length: 1000") + b"[")
-        drops = pour_slowly(caller, b" ", 1000)
+        drops = pour(caller, b" ", 1000, pause=0.01)
         assert status(caller) == 408
     assert drops < 500
-
-
-def pour_slowly(caller: socket.socket, drop: bytes, times: int) -> int:
-    for sent in range(times):
-        try:
-            caller.sendall(drop)
-        except OSError:
-            return sent
-        time.sleep(0.01)
-    return times
 
 
 def test_w6_a_head_or_trailer_without_end_is_refused(serving: Serving) -> None:

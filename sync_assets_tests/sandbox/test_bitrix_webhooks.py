@@ -87,6 +87,9 @@ def test_one_edit_is_told_once_and_nothing_beside_its_deletion(sb: Sandbox, shop
     assert told() == saved, "our own write comes back, too"
     shop.company.delete_order(order)
     assert told() == [("ONSALEBEFOREORDERDELETE", str(order)), ("ONORDERDELETED", str(order))]
+    with shop.company.changing():
+        shop.company.delete_order(shop.company.create_order(items=[]))
+    assert told() == [], "what came and went within one edit was never there"
 
 
 def test_a_form_is_sent_once_whatever_the_answer(sb: Sandbox, receiver: Receiver) -> None:

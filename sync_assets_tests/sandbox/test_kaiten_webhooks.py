@@ -57,7 +57,8 @@ def test_an_update_has_the_whole_before_and_the_few_that_changed(sb: Sandbox, re
     column = next(id for id, c in company.tables["columns"].items() if c["board_id"] == card.board_id)
     target = column if column != card.column_id else list(company.tables["columns"])[-1]
     company.move_card(card.id, column_id=target)
-    company.update_card(card.id, description="another")
+    title = card.fields()["title"]
+    company.update_card(card.id, description="another", title=title)
     sb.webhooks.settled()
     moved, described = sorted((one.json()["data"] for one in receiver.arrived), key=lambda d: d["old"]["version"])
     assert {name: old[name] for name in moved["old"] if name in old} == {

@@ -1,5 +1,5 @@
 """The shop of these tests."""
 
-from sync_assets_tests.send.shop import open_shop, shop
+from sync_assets_tests.send.shop import at_point, open_shop, shop
 
-__all__ = ["open_shop", "shop"]
+__all__ = ["at_point", "open_shop", "shop"]

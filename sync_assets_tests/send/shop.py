@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from sync_assets import crash
 from sync_assets.sandbox.bitrix.company import BitrixCompany
 from sync_assets.send.deliver import Delivered, deliver
+from sync_assets.send.letters import Which, requeue
 from sync_assets_tests.company import Company
 from sync_assets_tests.systems.bitrix_requests import commands, mark
 
@@ -21,6 +23,19 @@ UPDATE = "sale.order.update"
 @dataclass
 class Shop:
     company: Company
+    effective: list[tuple[int, str]] = field(default_factory=list)  # the writes that changed something in the shop
+
+    def __post_init__(self) -> None:
+        """Watches what the shop's interface is told to change; what its own people change goes by another way."""
+        saved = BitrixCompany.update_order
+
+        def watched(order: int, at: Any = None, **fields: Any) -> None:
+            before = self.code(order)
+            saved(self.world, order, at, **fields)
+            if self.code(order) != before:
+                self.effective.append((order, self.code(order)))
+
+        self.world.update_order = watched  # type: ignore[method-assign]
 
     @property
     def world(self) -> BitrixCompany:
@@ -37,7 +52,8 @@ class Shop:
     def there(self, order: int, code: str) -> None:
         """Somebody sets it in the shop, an hour later."""
         self.company.sandbox.world.clock.advance(3600)
-        self.world.set_status(order, code)
+        fields = {"canceled": "Y"} if code == "canceled" else {"statusId": code}
+        BitrixCompany.update_order(self.world, order, **fields)
 
     def status(self, order: int) -> tuple[str | None, str]:
         """Our word, and the shop's code."""
@@ -55,9 +71,27 @@ class Shop:
         else:
             self.company.synced("incremental", "bitrix", "orders")
 
-    def deliver(self) -> Delivered:
+    def deliver(self, seconds: float = 60.0) -> Delivered:
         with self.company.connected("bitrix") as connection:
-            return deliver(connection)
+            return deliver(connection, seconds=seconds)
+
+    def requeue(self) -> None:
+        """Somebody sends again what was given up."""
+        with self.company.connected("bitrix") as connection:
+            assert requeue(connection.database, Which(account="bitrix"), by="Anna")
+
+    def assert_at_rest(self) -> None:
+        """Both sides agree, and however often it is synced and delivered, nothing more is written."""
+        since = self.mark()
+        for _ in range(2):
+            self.sync()
+            assert not self.deliver().states
+        assert self.updates(since) == []
+        words = dict(self.company.query("select code, canonical from sync.status_map where scope = 'O' and inbound"))
+        for order in self.ids:
+            ours, code = self.status(order)
+            assert ours == ("cancelled" if code == "canceled" else words.get(code)), order
+        self.company.assert_ledger_adds_up()
 
     def due_now(self) -> None:
         """Every wait is over."""
@@ -111,3 +145,20 @@ def open_shop(make_shop: Callable[..., Company]) -> Open:
 @pytest.fixture
 def shop(open_shop: Open) -> Shop:
     return open_shop()
+
+
+@pytest.fixture
+def at_point(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """at_point(name, then) -> `then` happens once, when a delivery passes the point `name`; None: nothing any more."""
+
+    def set_up(name: str, then: Callable[[], Any]) -> None:
+        left = [name]
+
+        def point(passed: str) -> None:
+            if left == [passed]:
+                left.clear()
+                then()
+
+        monkeypatch.setattr(crash, "point", point)
+
+    return set_up

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from sync_assets.sync import Outcome, Request, sync_entity
+from sync_assets.sync.look import Work
+from sync_assets.sync.worker import Worker
 from sync_assets.systems.bitrix.api import BitrixSettings
 from sync_assets.systems.bitrix.shop import endpoints
 from sync_assets.webhook import Delivery, Endpoint, Event
@@ -62,3 +65,15 @@ def worked_off(company: Company, found: Iterable[Event]) -> dict[str, Outcome]:
             request = Request("webhook", ids=tuple(by_key), pushed=pushed)
             done[entity] = sync_entity(connection, company.entity(entity, "bitrix"), request)
     return done
+
+
+def inbox_worked_off(company: Company) -> Work:
+    """The same by the worker itself, of what lies in the inbox."""
+    worker, work = Worker(company.accounts["bitrix"], company.settings), Work()
+    try:
+        worker.work_off(time.monotonic() + 60, work)
+        worker.tell(work)
+    finally:
+        worker.close()
+    assert (work.problems, work.waiting, work.dead) == ([], 0, 0)
+    return work

@@ -1,6 +1,7 @@
 """People and goods that the shop sends: kept where the API shows none, and for as long as the shop has them."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +14,9 @@ from sync_assets.sync import Request, sync_entity
 from sync_assets.systems.bitrix.pushed import PERSON
 from sync_assets_tests.check.look import look
 from sync_assets_tests.company import Company
+from sync_assets_tests.receiving import receiving
 from sync_assets_tests.systems.bitrix_requests import asked_for, mark
-from sync_assets_tests.systems.shop_hooks import events, told, worked_off
+from sync_assets_tests.systems.shop_hooks import SECRET, events, inbox_worked_off, told, worked_off
 from sync_assets_tests.systems.test_bitrix_parents import gaps, missing
 
 
@@ -101,6 +103,20 @@ def test_of_several_events_that_are_worked_off_together_none_is_lost(shop: Compa
     assert shop.raw("users", "bitrix")[900_001]["NAME"] == "N"
     worked_off(shop, events({"events": [full, gone]}))
     assert 900_001 not in shop.raw("users", "bitrix")
+
+
+def test_w4_what_comes_late_does_not_undo_what_happened_after_it(shop: Company) -> None:
+    shop.synced("full", "bitrix", "users")
+    new, old = told("user.update", ID="900001", NAME="New"), told("user.update", ID="900001", NAME="Old")
+    for event, minutes in zip(events({"events": [new, old]}), (2, 1), strict=True):
+        shop.query(
+            "insert into sync.webhook_events"
+            " (account, system, event, entity, key, identity, is_unique, record, occurred_at) values"
+            " ('bitrix', 'bitrix', %s, 'users', %s, %s, true, %s, now() + %s * interval '1 minute')",
+            (event.name, event.key, event.identity.encode(), event.record, minutes),
+        )
+    inbox_worked_off(shop)
+    assert rows(shop, "users", 900_001) == [("shop", "New")]
 
 
 def test_what_the_api_shows_is_not_taken_from_the_shop(company: Company) -> None:
@@ -203,3 +219,36 @@ def test_an_entity_that_takes_no_records_says_so(company: Company) -> None:
     request = Request("webhook", ids=("999999",), pushed={"999999": [b'{"id":999999}']})
     with company.connected("bitrix") as connection, pytest.raises(FixConfig, match="takes no records"):
         sync_entity(connection, entity, request)
+
+
+@pytest.mark.parametrize("proof", ["secret", "token"])
+@pytest.mark.parametrize("stamp", ["epoch", "iso"])
+def test_a_living_shop_is_followed_by_what_its_handler_posts(
+    make_shop: Callable[..., Company], tmp_path: Path, proof: str, stamp: str
+) -> None:
+    """The sandbox's own handler: upper-case texts, dates of no zone, and buyers with their hashes."""
+    zone = "Asia/Almaty" if proof == "token" else None
+    env = {f"BITRIX_SHOP_{proof.upper()}": SECRET, "BITRIX_SHOP_TIMEZONE": zone}
+    company = make_shop(orders="30", orphans="0", hook_user="all", hook_stamp=stamp, env=env)
+    company.synced("full", "bitrix")
+    hooks, world = company.sandbox.webhooks, company.sandbox.world
+    with receiving(company, tmp_path) as reached:
+        hooks.register("bitrix.shop", f"{reached.settings.sync_public_url}/webhooks/bitrix/shop", **{proof: SECRET})
+        world.advance(20)
+        buyer = world.bitrix.create_buyer("Новый", "new@example.test", "+7702")
+        world.bitrix.create_order(buyer, [{"productId": 0, "name": "Сборка", "price": 10}])
+        hooks.settled()
+        work = inbox_worked_off(reached)
+    assert {d.status for d in hooks.deliveries} == {200} and work.events > 20
+    problems = company.query(
+        "select event, reason from sync.webhook_events where state <> 'done' or reason is not null"
+    )
+    assert problems == [], "all of it is understood"
+    assert company.raw("users", "bitrix")[buyer] == {
+        "ID": str(buyer), "NAME": "Новый", "LAST_NAME": "", "EMAIL": "new@example.test", "PERSONAL_PHONE": "+7702",
+    }  # fmt: skip
+    for entity in ("orders", "products"):
+        held, truth = company.raw(entity, "bitrix"), company.truth(entity, "bitrix")
+        assert {key: row for key, row in held.items() if key in truth} == truth
+    assert look(company, "columns_parse", "users", "bitrix").passed
+    company.assert_ledger_adds_up()

@@ -58,8 +58,9 @@ def listening(make_company: Callable[..., Company], make_sandbox: Callable[..., 
             url = company.settings.sync_public_url + endpoint.path(system)
             basic = {"user": SECRETS["WORKSECTION_WEBHOOK_USER"], "password": SECRETS["WORKSECTION_WEBHOOK_PASSWORD"]}
             sandbox.webhooks.register(system, url, **(basic if system == "worksection" else {}))
+            sandbox.webhooks.vendor(system).timeout = 60.0  # how soon is another question
             sandbox.world.advance(steps)
-            sandbox.webhooks.settled()
+            sandbox.webhooks.settled(60)
             yield company
 
     return listen

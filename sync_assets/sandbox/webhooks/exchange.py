@@ -72,7 +72,8 @@ class Webhooks:
         vendor = self.vendor(system)
         with self._world.lock:
             for gone in list(vendor.hooks) if id is None else [id]:
-                del vendor.hooks[gone]
+                # What waits for it stays behind, too.
+                vendor.hooks.pop(gone).status = "disabled"
 
     def settled(self, timeout: float = 10.0) -> None:
         """Wait until all is sent but retries that are not due within a second; raises TimeoutError."""
