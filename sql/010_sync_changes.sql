@@ -27,6 +27,7 @@ create table sync.change_events (
   constraint our_own_change_says_why check (origin = 'external' or cause is not null)
 );
 create index change_events_new on sync.change_events (account, entity, key, revision) where rules_at is null;
+create index change_events_for_rules on sync.change_events (id) where rules_at is null;
 create index change_events_caused on sync.change_events (cause) where cause is not null;
 create index change_events_over on sync.change_events (written_at);
 comment on table sync.change_events is 'What happened to records, for rules and sequences. Told only of entities that one of them listens to, and not of a first load.';

@@ -10,7 +10,7 @@ with it, it is external, but bears the depth of ours: whoever reacts to it still
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from psycopg2 import sql
@@ -68,6 +68,9 @@ select b.account, %(system)s, b.entity, b.key, {revision}, 'deleted', nullif(b.r
   from sync.tombstones b where b.account = %(account)s and b.entity = %(entity)s and b.key = any(%(keys)s)
 """
 
+UNLISTEN = "delete from sync.listeners where consumer = %s and (system, account, entity) not in %s"
+LISTEN = "insert into sync.listeners (consumer, system, account, entity) values (%s, %s, %s, %s) on conflict do nothing"
+
 NOTIFY = "select pg_notify(%s, %s)"
 
 
@@ -96,6 +99,13 @@ def told(*, held: bool) -> sql.Composed:
     """The statement's part that tells, behind its `written`; `held`: it has `judged` too."""
     judged = sql.SQL("judged j" if held else NOTHING_HELD)
     return sql.SQL(TOLD).format(judged=judged, revision=sql.SQL(REVISION).format(key=sql.SQL("h.key")))
+
+
+def listens(cursor: Cursor, consumer: str, wanted: Collection[tuple[str, str, str]]) -> None:
+    """From now on `consumer` hears of these (system, account or "" for all, entity), and of no other."""
+    cursor.execute(UNLISTEN, (consumer, tuple(wanted) or (("", "", ""),)))
+    for one in sorted(wanted):
+        cursor.execute(LISTEN, (consumer, *one))
 
 
 def departed(cursor: Cursor, target: Target, keys: Sequence[str], sync_id: int) -> None:
