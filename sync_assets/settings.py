@@ -82,8 +82,6 @@ class SyncSettings(BaseSettings):
     sync_http_allow: str = ""
     """Whom http_post may call: hosts, with their port if it is not 443, separated by commas; nobody else."""
     sync_automation_folder: Path = Path("automation")
-    """Rules are in its folder rules, sequences in its folder sequences."""
-    sync_automation_folder: Path = Path("automation")
     """Where rules and sequences are: rules/*.yaml and sequences/*.yaml. Without it, nothing happens by itself."""
     sync_automation_days: int = 30
     """How long it is remembered what happened to records; their content before and after is in it."""

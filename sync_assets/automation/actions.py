@@ -83,7 +83,7 @@ class Doing:
 def enqueue(cursor: Cursor, action: Action, context: Context, *, idempotency_key: str, depth: int) -> int | None:
     """The id of the row in the outbox; None where nothing has to leave, or the order's status is what it is to be.
 
-    `depth`: how many of our own reactions led to this, this one included. Raises ActionRefused where it cannot be done
+    `depth`: how many of our own reactions led to this, itself not counted. Raises ActionRefused where it cannot be done
     to this record; nothing was written then.
     """
     words = {"account": context.account, "entity": context.entity, "key": context.key, **context.words}

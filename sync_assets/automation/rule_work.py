@@ -53,7 +53,7 @@ class Worked:
 
 def register(cursor: Cursor, found: Sequence[Rule]) -> None:
     """From now on changes are told of what these rules are about, and of what no rule is about they are not."""
-    listens(cursor, CONSUMER, {(r.subject.system, r.account, r.subject.entity) for r in found if r.enabled})
+    listens(cursor, CONSUMER, {(r.subject.system, r.account, r.subject.entity) for r in found if r.enabled}, whole=True)
     for rule in found:
         cursor.execute(REGISTER, (rule.key, rule.version, rule.name, json.dumps(rule.spec, ensure_ascii=False)))
 

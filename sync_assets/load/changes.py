@@ -101,9 +101,10 @@ def told(*, held: bool) -> sql.Composed:
     return sql.SQL(TOLD).format(judged=judged, revision=sql.SQL(REVISION).format(key=sql.SQL("h.key")))
 
 
-def listens(cursor: Cursor, consumer: str, wanted: Collection[tuple[str, str, str]]) -> None:
-    """From now on `consumer` hears of these (system, account or "" for all, entity), and of no other."""
-    cursor.execute(UNLISTEN, (consumer, tuple(wanted) or (("", "", ""),)))
+def listens(cursor: Cursor, consumer: str, wanted: Collection[tuple[str, str, str]], *, whole: bool) -> None:
+    """From now on `consumer` hears of these (system, account or "" for all, entity); `whole`: and of no other."""
+    if whole:
+        cursor.execute(UNLISTEN, (consumer, tuple(wanted) or (("", "", ""),)))
     for one in sorted(wanted):
         cursor.execute(LISTEN, (consumer, *one))
 
