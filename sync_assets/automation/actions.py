@@ -13,6 +13,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
@@ -229,7 +230,8 @@ def _http_post(doing: Doing) -> int | None:
     context, url = doing.context, doing.given["url"]
     body = filled(doing.given["body"], doing.scope)
     whose = f"{context.account}/{context.entity}/{context.key}"
-    return _row(doing, {"url": url, "body": body}, {}, account=HTTP, entity=urlsplit(url).netloc, key=whose)
+    payload = {"url": url, "body": body, "idempotency_key": str(uuid4())}
+    return _row(doing, payload, {}, account=HTTP, entity=urlsplit(url).netloc, key=whose)
 
 
 def _log(doing: Doing) -> int | None:

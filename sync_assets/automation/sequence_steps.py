@@ -27,6 +27,7 @@ from sync_assets.automation.actions import Context, enqueue
 from sync_assets.automation.conditions import holds, same
 from sync_assets.automation.events import ChangeEvent
 from sync_assets.automation.fields import Record
+from sync_assets.automation.rules import DEEPEST
 from sync_assets.automation.sequence_runs import (
     OF_RECORD,
     RUN,
@@ -39,7 +40,6 @@ from sync_assets.automation.sequence_runs import (
     start,
 )
 from sync_assets.automation.sequences import Definition, Step
-from sync_assets.automation.rules import DEEPEST
 from sync_assets.errors import ActionRefused
 from sync_assets.load.database import Database
 

@@ -57,10 +57,15 @@ class Acting:
 
     def act(self, do: str, about: Any, /, *, entity: str = "leads", of: str = "kommo", **given: Any) -> int | None:
         """Puts it into the outbox; the id there."""
+        return self.enqueue(do, about, entity=entity, of=of, unique=f"test:{next(self._numbers)}", **given)
+
+    def enqueue(
+        self, do: str, about: Any, /, *, unique: str, entity: str = "leads", of: str = "kommo", **given: Any
+    ) -> int | None:
         action, context = self.action(do, **given), self.context(about, entity, of)
         with self.company.connected(of) as connection:
             return connection.database.transaction(
-                lambda c: enqueue(c, action, context, idempotency_key=f"test:{next(self._numbers)}", depth=1)
+                lambda c: enqueue(c, action, context, idempotency_key=unique, depth=1)
             )
 
     def deliver(self, account: str = "kommo") -> Delivered:
@@ -120,9 +125,17 @@ class Acting:
         with self.company.connected("kommo") as connection:
             return connection.database.transaction(
                 lambda c: start(
-                    c, key, account="kommo", system="kommo", entity="leads", key=str(lead), record=context.current,
-                    by="a test", event=event, depth=1,
-                )  # fmt: skip
+                    c,
+                    key,
+                    account="kommo",
+                    system="kommo",
+                    entity="leads",
+                    key=str(lead),
+                    record=context.current,
+                    by="a test",
+                    event=event,
+                    depth=1,
+                )
             )
 
     def runs(self, key: str = "after_sale") -> list[tuple[Any, ...]]:

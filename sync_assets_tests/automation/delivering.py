@@ -1,4 +1,4 @@
-"""A delivery to Kommo in a process of its own, which tests kill: `python -m sync_assets_tests.automation.delivering`."""
+"""A delivery in a process of its own, which tests kill: `python -m sync_assets_tests.automation.delivering`."""
 
 from sync_assets.account import connected_accounts
 from sync_assets.send.deliver import deliver

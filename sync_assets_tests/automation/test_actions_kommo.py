@@ -1,4 +1,4 @@
-"""What actions do to Kommo: fields that are set once and shown by a read, tasks and notes that are made once (R4, R5)."""
+"""What actions do to Kommo: fields are set once and a read shows it, tasks and notes are made once (R4, R5)."""
 
 from __future__ import annotations
 
