@@ -21,6 +21,7 @@ from sync_assets.orchestration.report import report
 from sync_assets.orchestration.resources import Sync
 from sync_assets.orchestration.sensors import webhook_sensors
 from sync_assets.orchestration.webhook_checks import webhook_checks
+from sync_assets.send.http_post import http_accounts
 from sync_assets.settings import environment, sync_settings
 from sync_assets.systems import SYSTEMS
 
@@ -33,27 +34,28 @@ def build_definitions(env: Mapping[str, str] | None = None) -> dg.Definitions:
         logging.getLogger("sync_assets").warning(line)
     settings = sync_settings(env)
     queued = queued_jobs(accounts)
+    outward = [*accounts, *http_accounts(settings)]
     return dg.Definitions(
         assets=[
             report,
             *(asset for account in accounts for asset in entity_assets(account, settings)),
             *(asset for account in accounts for asset in derived_assets(account)),
-            *push_assets(accounts),
+            *push_assets(outward),
             *automation_assets(accounts),
         ],
         asset_checks=[
             *(check for account in accounts for check in entity_checks(account)),
             *(check for account in accounts for check in derived_checks(account)),
-            *push_checks(accounts),
+            *push_checks(outward),
             *webhook_checks(accounts, settings),
             *(check for account in accounts for check in inbox_checks(account)),
         ],
-        jobs=[*sync_jobs(accounts), *queued, *push_jobs(accounts), *automation_jobs(accounts)] if accounts else [],
-        schedules=[*sync_schedules(accounts), *push_schedules(accounts, settings)],
+        jobs=[*sync_jobs(accounts), *queued, *push_jobs(outward), *automation_jobs(accounts)] if accounts else [],
+        schedules=[*sync_schedules(accounts), *push_schedules(outward, settings)],
         sensors=[
             *([died_sensor] if queued else []),
             *webhook_sensors(accounts, settings),
-            *push_sensors(accounts, settings),
+            *push_sensors(outward, settings),
             *automation_sensors(accounts, settings),
         ],
         resources={"sync": Sync(), "postgres": PostgresIOManager()},

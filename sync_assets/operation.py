@@ -129,7 +129,7 @@ class Operation:
     """
 
     name: str
-    entity: str
+    entity: str  # whose keys its answers are split by; "" where nothing is read
     judge: Callable[[Letter, Held | None, Sequence[tuple[Any, ...]]], Verdict]
     """(letter, what the source holds, the rows of `knows`) -> what to do. None: there was no look."""
     write: Callable[[Any, Sequence[tuple[Letter, Mapping[str, Any]]]], Mapping[int, SyncError | Held | None]]

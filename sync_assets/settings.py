@@ -32,6 +32,8 @@ FORMER_NAMES = dict.fromkeys(
 """Variables of older set-ups: Supabase's REST address and keys give way to its Postgres connection string."""
 
 
+LOOPBACK = ("127.0.0.1", "localhost")
+
 SECRET_LENGTH = 24
 """Characters of a secret that alone proves who calls; 24 of base64 are 144 bits."""
 
@@ -82,7 +84,7 @@ class SyncSettings(BaseSettings):
     sync_http_allow: str = ""
     """Whom http_post may call: hosts, with their port if it is not 443, separated by commas; nobody else."""
     sync_automation_folder: Path = Path("automation")
-    """Rules are in its folder rules, sequences in its folder sequences. Without it nothing happens by itself."""
+    """Where rules and sequences are: rules/*.yaml and sequences/*.yaml. Without it, nothing happens by itself."""
     sync_automation_days: int = 30
     """How long it is remembered what happened to records; their content before and after is in it."""
     sync_public_url: str = ""
@@ -99,6 +101,19 @@ class SyncSettings(BaseSettings):
     """Where webhooks are kept while Postgres is away; they hold personal data."""
     sync_spool_megabytes: float = 512.0
     """A spool of this size takes nothing more: vendors get a 503."""
+
+    @property
+    def http_hosts(self) -> frozenset[str]:
+        return frozenset(host.strip() for host in self.sync_http_allow.split(",") if host.strip())
+
+    @field_validator("sync_http_allow")
+    @classmethod
+    def _hosts(cls, value: str) -> str:
+        for host in filter(None, map(str.strip, value.split(","))):
+            if "/" in host:
+                raise ValueError("hosts are named without https:// and without a path")
+            safe_url(f"https://{host}", setting="SYNC_HTTP_ALLOW")
+        return value
 
     @field_validator("sync_public_url")
     @classmethod
@@ -164,7 +179,7 @@ def safe_url(value: str, *, setting: str) -> str:
     """`value` without its last slash. Raises UnsafeSetting for anything but https to a public host, or 127.0.0.1."""
     url = urlsplit(value)
     host = url.hostname or ""
-    if host in ("127.0.0.1", "localhost") and url.scheme in ("http", "https"):
+    if host in LOOPBACK and url.scheme in ("http", "https"):
         return value.rstrip("/")
     if url.scheme != "https" or not host:
         raise UnsafeSetting(f"{setting} must start with https://", next_step=f"correct {setting}")

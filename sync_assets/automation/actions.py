@@ -13,6 +13,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
@@ -83,7 +84,7 @@ class Doing:
 def enqueue(cursor: Cursor, action: Action, context: Context, *, idempotency_key: str, depth: int) -> int | None:
     """The id of the row in the outbox; None where nothing has to leave, or the order's status is what it is to be.
 
-    `depth`: how many of our own reactions led to this, this one included. Raises ActionRefused where it cannot be done
+    `depth`: how many of our own reactions led to this, itself not counted. Raises ActionRefused where it cannot be done
     to this record; nothing was written then.
     """
     words = {"account": context.account, "entity": context.entity, "key": context.key, **context.words}
@@ -229,7 +230,8 @@ def _http_post(doing: Doing) -> int | None:
     context, url = doing.context, doing.given["url"]
     body = filled(doing.given["body"], doing.scope)
     whose = f"{context.account}/{context.entity}/{context.key}"
-    return _row(doing, {"url": url, "body": body}, {}, account=HTTP, entity=urlsplit(url).netloc, key=whose)
+    payload = {"url": url, "body": body, "idempotency_key": str(uuid4())}
+    return _row(doing, payload, {}, account=HTTP, entity=urlsplit(url).netloc, key=whose)
 
 
 def _log(doing: Doing) -> int | None:

@@ -20,6 +20,7 @@ from sync_assets.automation.conditions import holds
 from sync_assets.automation.fields import Record, contact_id
 from sync_assets.automation.sequences import Definition, stored
 from sync_assets.errors import ActionRefused, BadAutomation
+from sync_assets.load.changes import listens
 
 End = Literal["completed", "exited", "failed"]
 
@@ -33,21 +34,7 @@ update sync.sequences set is_current = false
  where is_current and key || ' ' || version <> all(%s) and (key = any(%s) or %s)
 """
 
-# Changes of these records are told of; of what nobody is in any more, they need not be.
-LISTEN = """
-insert into sync.listeners (consumer, system, entity)
-select 'sequences', l.system, l.entity from unnest(%(systems)s::text[], %(entities)s::text[]) l(system, entity)
-union
-select 'sequences', r.system, r.entity from sync.sequence_runs r where r.status = 'active'
-on conflict do nothing
-"""
-UNLISTEN = """
-delete from sync.listeners l
- where l.consumer = 'sequences'
-   and (l.system, l.entity) not in (select * from unnest(%(systems)s::text[], %(entities)s::text[]))
-   and not exists (select from sync.sequence_runs r
-                    where r.status = 'active' and (r.system, r.entity) = (l.system, l.entity))
-"""
+ABOUT = "select distinct system, account, entity from sync.sequence_runs where status = 'active'"
 
 SINCE = """
 select before, after from sync.change_events
@@ -122,10 +109,9 @@ def register(cursor: Cursor, found: Sequence[Definition], *, whole: bool = True)
     before it goes on.
     """
     cursor.execute(RETIRE, ([f"{d.key} {d.version}" for d in found], [] if whole else [d.key for d in found], whole))
-    about = sorted({(d.system, d.entity) for d in found})
-    subjects = {"systems": [system for system, _ in about], "entities": [entity for _, entity in about]}
-    cursor.execute(LISTEN, subjects)
-    cursor.execute(UNLISTEN, subjects)
+    cursor.execute(ABOUT)
+    about = {(d.subject.system, "", d.subject.entity) for d in found}
+    listens(cursor, "sequences", {*about, *cursor.fetchall()}, whole=whole)
     for definition in sorted(found, key=lambda d: d.key):
         spec = json.dumps(definition.spec, ensure_ascii=False)
         cursor.execute(
@@ -147,8 +133,9 @@ def start(
     if row is None:
         raise ActionRefused(f"there is no sequence {sequence}", next_step="see sync-assets sequences list")
     definition = version(sequence, row[0], json.dumps(row[1]))
-    if (definition.system, definition.entity) != (system, entity):
-        raise ActionRefused(f"sequence {sequence} is about {definition.entity} of {definition.system}, not {entity}")
+    subject = definition.subject
+    if (subject.system, subject.entity) != (system, entity):
+        raise ActionRefused(f"sequence {sequence} is about {subject.entity} of {subject.system}, not {entity}")
     if record is None:
         raise ActionRefused(f"sequence {sequence} cannot begin with a record that is not there")
     if not definition.enabled:

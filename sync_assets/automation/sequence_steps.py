@@ -25,7 +25,9 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from sync_assets import crash
 from sync_assets.automation.actions import Context, enqueue
 from sync_assets.automation.conditions import holds, same
-from sync_assets.automation.fields import Record, value_at
+from sync_assets.automation.events import ChangeEvent
+from sync_assets.automation.fields import Record
+from sync_assets.automation.rules import DEEPEST
 from sync_assets.automation.sequence_runs import (
     OF_RECORD,
     RUN,
@@ -37,16 +39,18 @@ from sync_assets.automation.sequence_runs import (
     register,
     start,
 )
-from sync_assets.automation.sequences import STAGES, Definition, Step, Trigger
+from sync_assets.automation.sequences import Definition, Step
 from sync_assets.errors import ActionRefused
 from sync_assets.load.database import Database
 
-DEEPEST = 3
-"""Of our own reactions to our own reactions, the one that begins no sequence any more."""
-
 EVENT = """
-select id, account, system, entity, key, kind, before, after, origin, depth from sync.change_events
- where sequenced_at is null and account = any(%s) order by id limit 1 for update skip locked
+select id, account, system, entity, key, kind, before, after, changed, occurred_at, origin, depth
+  from sync.change_events e
+ where sequenced_at is null and account = any(%s)
+   and not exists (select from sync.change_events p
+                    where (p.account, p.entity, p.key) = (e.account, e.entity, e.key)
+                      and p.sequenced_at is null and p.revision < e.revision)
+ order by id limit 1 for update of e skip locked
 """
 PASSED_BY = """
 update sync.change_events e set sequenced_at = clock_timestamp()
@@ -96,28 +100,12 @@ select account from sync.sequence_runs r
 
 @dataclass
 class Worked:
-    """What became of what was due: begun, steps done, skipped and failed, completed, exited, failed."""
+    """What became of what was due: begun, steps done, skipped, not done and put off; completed, exited, failed."""
 
     counts: Counter[str] = field(default_factory=Counter)
 
     def __str__(self) -> str:
         return ", ".join(f"{count} {what}" for what, count in self.counts.items()) or "nothing was due"
-
-
-@dataclass(frozen=True)
-class Event:
-    """A row of sync.change_events."""
-
-    id: int
-    account: str
-    system: str
-    entity: str
-    key: str
-    kind: str
-    before: Record | None
-    after: Record | None
-    origin: str
-    depth: int
 
 
 def work_off(
@@ -137,7 +125,7 @@ def work_off(
     database.transaction(partial(register, found=found, whole=whole))
     worked, until = Worked(), time.monotonic() + seconds
     triggers = [definition for definition in found if definition.trigger and definition.enabled]
-    listened = [f"{definition.system} {definition.entity}" for definition in triggers]
+    listened = [f"{definition.subject.system} {definition.subject.entity}" for definition in triggers]
     database.query(PASSED_BY, (list(accounts), listened))
     for take in (partial(_next_event, triggers=triggers), _next_run):
         while time.monotonic() < until:
@@ -159,7 +147,7 @@ def _next_event(
     row = cursor.fetchone()
     if row is None:
         return None
-    event = Event(*row)
+    event = ChangeEvent(*row)
     current = _current(cursor, event.account, event.entity, event.key)
     outcomes: list[str] = []
     cursor.execute(OF_RECORD, (event.account, event.entity, event.key, None, None))
@@ -172,7 +160,7 @@ def _next_event(
         if current is not None and _begins(definition, event, current):
             begun = start(
                 cursor, definition.key, account=event.account, system=event.system, entity=event.entity, key=event.key,
-                record=current, by=f"{definition.key} itself", event=event.id, depth=event.depth + 1, now=now,
+                record=current, by=f"{definition.key} itself", event=event.id, depth=event.depth, now=now,
             )  # fmt: skip
             outcomes += ["begun"] if begun else []
     cursor.execute(TAKEN, (event.id,))
@@ -180,22 +168,16 @@ def _next_event(
     return outcomes
 
 
-def _begins(definition: Definition, event: Event, current: Record) -> bool:
+def _begins(definition: Definition, event: ChangeEvent, current: Record) -> bool:
     trigger = definition.trigger
-    if trigger is None or (definition.system, definition.entity) != (event.system, event.entity):
+    if trigger is None or definition.subject != event.subject or trigger.event not in event.words:
         return False
-    if event.depth >= DEEPEST or (event.origin == "self" and not trigger.self_caused):
+    if event.depth > DEEPEST or (event.origin == "self" and not trigger.self_caused):
         return False
-    happened = _stage_reached(trigger, event) if trigger.event == "stage_changed" else event.kind == trigger.event
-    return happened and holds(trigger.when, before=event.before, after=event.after, current=current)
-
-
-def _stage_reached(trigger: Trigger, event: Event) -> bool:
-    if event.kind != "updated" or event.before is None:
+    reached = definition.subject.state(event.after)
+    if trigger.to and not any(same(reached, to) for to in trigger.to):
         return False
-    stages = STAGES[event.entity]
-    moved = any(not same(value_at(event.before, path), value_at(event.after, path)) for path in stages)
-    return moved and (not trigger.to or any(same(value_at(event.after, stages[0]), to) for to in trigger.to))
+    return holds(trigger.when, before=event.before, after=event.after, current=current)
 
 
 # Runs.
@@ -216,20 +198,20 @@ def _next_run(cursor: Cursor, accounts: Sequence[str], now: datetime | None) -> 
         return [why[0]]
     definition = definition_of(cursor, run)
     if run.waits_for is None:
-        return [_step(cursor, run, definition, current, moment)]
+        return _step(cursor, run, definition, current, moment)
     cursor.execute(LETTER, (run.waits_for,))
     state, reason, over_at = cursor.fetchone() or ("forgotten", None, None)
     if state in FAILED and definition.stop_on_error:
         finish(cursor, run, "failed", f"step {run.step} was not delivered: {state}, {reason}")
         return ["failed"]
-    return [_go_on(cursor, run, definition, over_at or moment)]
+    return _go_on(cursor, run, definition, over_at or moment)
 
 
-def _step(cursor: Cursor, run: Run, definition: Definition, current: Record | None, now: datetime) -> str:
+def _step(cursor: Cursor, run: Run, definition: Definition, current: Record | None, now: datetime) -> list[str]:
     step = definition.steps[run.step - 1]
     if definition.window and (opening := definition.window.opening(now)) > now:
         cursor.execute(PUT_OFF, (opening, run.execution_id))
-        return "put off"
+        return ["put off"]
     late = now - run.due_at if run.due_at else None
     skipped = ""
     if late and definition.skip_after and late > definition.skip_after:
@@ -238,40 +220,37 @@ def _step(cursor: Cursor, run: Run, definition: Definition, current: Record | No
         skipped = "only_if does not hold"
     if skipped:
         _note(cursor, run, step, "skipped", skipped)
-        _go_on(cursor, run, definition, now)
-        return "skipped"
+        return ["skipped", *_go_on(cursor, run, definition, now)]
     cursor.execute("savepoint action")
     try:
         letter = enqueue(
             cursor, step.action, _context(run, definition, current),
-            idempotency_key=f"seq:{run.execution_id}:{run.step}", depth=run.depth + 1,
+            idempotency_key=f"seq:{run.execution_id}:{run.step}", depth=run.depth,
         )  # fmt: skip
     except (ActionRefused, psycopg2.DataError) as e:
         cursor.execute("rollback to savepoint action")
         why = str(e) if isinstance(e, ActionRefused) else f"a value cannot be stored (SQLSTATE {e.pgcode})"
         _note(cursor, run, step, "failed", why)
-        if definition.stop_on_error:
-            finish(cursor, run, "failed", f"step {run.step}: {why}")
-        else:
-            _go_on(cursor, run, definition, now)
-        return "failed"
+        if not definition.stop_on_error:
+            return ["not done", *_go_on(cursor, run, definition, now)]
+        finish(cursor, run, "failed", f"step {run.step}: {why}")
+        return ["failed"]
     _note(cursor, run, step, "done", outbox_id=letter)
     crash.point("after step")
     if letter is None:
-        _go_on(cursor, run, definition, now)
-    else:
-        cursor.execute(WAIT_FOR, (letter, run.execution_id))
-    return "done"
+        return ["done", *_go_on(cursor, run, definition, now)]
+    cursor.execute(WAIT_FOR, (letter, run.execution_id))
+    return ["done"]
 
 
-def _go_on(cursor: Cursor, run: Run, definition: Definition, over_at: datetime) -> str:
+def _go_on(cursor: Cursor, run: Run, definition: Definition, over_at: datetime) -> list[str]:
     """To the next step, whose delay begins with the moment at which this one was over."""
     following = run.step + 1
     if following > len(definition.steps):
         finish(cursor, run, "completed")
-        return "completed"
+        return ["completed"]
     cursor.execute(GO_ON, {"step": following, "due": definition.due(following, over_at), "id": run.execution_id})
-    return "gone on"
+    return []
 
 
 def _note(

@@ -28,31 +28,17 @@ from typing import Any, Literal
 from sync_assets.automation.action_forms import Action, parse_action
 from sync_assets.automation.conditions import ALWAYS, Condition, Some, parse_condition
 from sync_assets.automation.document import Node, documents
+from sync_assets.automation.events import WORDS
+from sync_assets.automation.subjects import Subject, subject_of
 from sync_assets.automation.window import Window, parse_window
 from sync_assets.errors import BadAutomation
 
 FOLDER = "sequences"
 
-SUBJECTS: Mapping[tuple[str, str], str] = {
-    ("kommo", "lead"): "leads",
-    ("kommo", "contact"): "contacts",
-    ("kommo", "task"): "tasks",
-    ("bitrix", "order"): "orders",
-    ("hubspot", "deal"): "deals",
-    ("kaiten", "card"): "cards",
-}
-"""What a sequence can be about: source and entity as files name them, and the entity."""
-
-STAGES: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "leads": (("status_id",), ("pipeline_id",)),
-    "orders": (("statusId",),),
-    "deals": (("properties", "dealstage"), ("properties", "pipeline")),
-    "cards": (("column_id",), ("board_id",)),
-}
-"""The fields that say in which stage a record is, the stage itself first."""
-
 ReEnrol = Literal["never", "after_finish", "replace"]
-EVENTS = ("created", "updated", "restored", "stage_changed")
+EVENTS = tuple(word for word in WORDS if word != "deleted")
+"""Of what may happen to a record, what a sequence can begin with."""
+
 PARTS = ("source", "entity", "re_enrol", "exit", "window", "catch_up", "on_error", "enabled")
 BESIDE = ("delay", "only_if")
 
@@ -79,8 +65,7 @@ class Definition:
     key: str
     version: str
     name: str
-    system: str
-    entity: str
+    subject: Subject
     trigger: Trigger | None  # None: rules begin it, and people
     re_enrol: ReEnrol
     exit: Condition
@@ -123,8 +108,9 @@ def stored(spec: Mapping[str, Any], key: str, version: str) -> Definition:
 def parse_sequence(node: Node, *, hosts: Collection[str] | None = None) -> Definition:
     """Raises BadAutomation with the line of what is wrong."""
     parts = node.mapping(required=["key", "name", "enrol", "steps"], optional=PARTS)
-    system, entity = _subject(parts)
-    steps = tuple(_step(item, system, entity, hosts) for item in parts["steps"].items())
+    source = parts.get("source") or Node("kommo", node.file, node.line)
+    subject = subject_of(source, parts.get("entity") or Node("lead", node.file, node.line))
+    steps = tuple(_step(item, subject, hosts) for item in parts["steps"].items())
     exits = parts["exit"].items() if "exit" in parts else []
     catch_up = parts["catch_up"].mapping(required=["skip_after"]) if "catch_up" in parts else {}
     on_error = parts["on_error"].one_of(("stop", "continue")) if "on_error" in parts else "stop"
@@ -133,9 +119,8 @@ def parse_sequence(node: Node, *, hosts: Collection[str] | None = None) -> Defin
         key=parts["key"].key(),
         version=node.hash(),
         name=parts["name"].text(),
-        system=system,
-        entity=entity,
-        trigger=_trigger(parts["enrol"], entity),
+        subject=subject,
+        trigger=_trigger(parts["enrol"], subject),
         re_enrol=re_enrol,
         exit=Some(tuple(parse_condition(item) for item in exits)),
         window=parse_window(parts["window"]) if "window" in parts else None,
@@ -147,22 +132,14 @@ def parse_sequence(node: Node, *, hosts: Collection[str] | None = None) -> Defin
     )
 
 
-def _subject(parts: Mapping[str, Node]) -> tuple[str, str]:
-    systems = list(dict.fromkeys(system for system, _ in SUBJECTS))
-    system = parts["source"].one_of(systems) if "source" in parts else "kommo"
-    words = [word for own, word in SUBJECTS if own == system]
-    word = parts["entity"].one_of(words) if "entity" in parts else words[0]
-    return system, SUBJECTS[system, word]
-
-
-def _trigger(node: Node, entity: str) -> Trigger | None:
+def _trigger(node: Node, subject: Subject) -> Trigger | None:
     on = node.mapping(required=["on"])["on"]
     if on.value == "rule":
         return None
     parts = on.mapping(required=["event"], optional=["to", "when", "self_caused"])
     event = parts["event"].one_of(EVENTS)
-    if event == "stage_changed" and entity not in STAGES:
-        raise parts["event"].wrong(f"{entity} have no stage")
+    if event == "stage_changed" and not subject.tells.stage:
+        raise parts["event"].wrong(f"{subject.entity} have no stage")
     if "to" in parts and event != "stage_changed":
         raise parts["to"].wrong("to is a stage, and goes with stage_changed")
     to = parts["to"].plain() if "to" in parts else ()
@@ -174,8 +151,8 @@ def _trigger(node: Node, entity: str) -> Trigger | None:
     )
 
 
-def _step(node: Node, system: str, entity: str, hosts: Collection[str] | None) -> Step:
-    action = parse_action(node, system=system, entity=entity, hosts=hosts, beside=BESIDE)
+def _step(node: Node, subject: Subject, hosts: Collection[str] | None) -> Step:
+    action = parse_action(node, system=subject.system, entity=subject.entity, hosts=hosts, beside=BESIDE)
     if "delay" not in node.value:
         raise node.wrong("a step says how long after the one before: delay: 2d, or 0m")
     only_if = parse_condition(node.value["only_if"]) if "only_if" in node.value else ALWAYS

@@ -233,7 +233,7 @@ class Door:
                 self._watch_clock(headers)
                 return Answer(response.status_code, headers, b"".join(parts), seen, path)
         except httpx.HTTPError as e:
-            raise _ours(e, self._deadline) from None
+            raise ours(e, self._deadline) from None
         except ssl.SSLError:
             raise UntrustedServer() from None
 
@@ -273,7 +273,7 @@ def _must_be_json(answer: Answer) -> None:
         raise SourceUnavailable(f"the answer was cut short after {len(answer.body)} bytes")
 
 
-def _ours(error: httpx.HTTPError, deadline: float) -> SyncError:
+def ours(error: httpx.HTTPError, deadline: float) -> SyncError:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError):

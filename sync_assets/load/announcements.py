@@ -17,7 +17,7 @@ from sync_assets.errors import DatabaseUnavailable
 from sync_assets.load.database import CONNECT_SECONDS, KEEPALIVE, plain_url
 
 CHANNEL = "sync_inbox"
-NAME = f"sync_assets {CHANNEL}"
+NAME = "sync_assets webhooks"
 
 # What is taken is by somebody else: whoever asks has nothing under way. Whether those still live a worker will see.
 DUE = """

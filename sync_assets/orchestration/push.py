@@ -108,7 +108,8 @@ def _asset(account: Account) -> dg.AssetsDefinition:
     def push(context: dg.AssetExecutionContext, sync: Sync) -> dg.MaterializeResult[None]:
         connection = sync.connection(account)
         try:
-            connection.preflight()
+            if account.entities:
+                connection.preflight()
             done = deliver(connection, run_id=context.run.run_id)
             days = connection.settings.sync_outbox_days
             connection.database.transaction(partial(outbox.expire, account=account.name, days=days))

@@ -268,9 +268,8 @@ class Post:
             return [Settled(x, "unknown", f"nobody can tell whether it arrived: {words}") for x in letters]
         turned_away = isinstance(error, FixConfig | Throttled)  # unread
         said = f"nobody knows yet whether it arrived: {words}" if sent and not turned_away else words
-        return [
-            Settled(letter, "failed", said, counts=False, wait=0.0, unsent=sent and turned_away) for letter in letters
-        ]
+        unsent = sent and turned_away
+        return [Settled(letter, "failed", said, counts=False, wait=0.0, unsent=unsent) for letter in letters]
 
     def _known(self, operation: Operation) -> Sequence[tuple[Any, ...]]:
         if not operation.knows:
@@ -286,12 +285,13 @@ class Post:
 
     def _reach(self, operation: Operation, *, once: bool = False) -> Reach:
         connection, door = self._connection, self._connection.door
-        target = connection.target(operation.entity)
 
         def ask(path: str, params: Params, stop: threading.Event, *, body: bytes | None = None) -> Answer:
             return door.ask(path, params, body=body, once=once, stop=stop)
 
-        return Reach(ask, Splitter(door.api.at, target.key_fields, target.canonical), connection.stored_keys, door=door)
+        target = connection.target(operation.entity) if operation.entity else None
+        keys = (target.key_fields, target.canonical) if target else ((),)
+        return Reach(ask, Splitter(door.api.at, *keys), connection.stored_keys, door=door)
 
 
 def _shows(held: Held, fields: Mapping[str, Any]) -> bool:

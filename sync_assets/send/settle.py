@@ -120,6 +120,8 @@ def settle(
 
 
 def _lock(cursor: Cursor, connection: Connected, entity: str, some: Sequence[Settled]) -> None:
+    if entity not in {e.name for e in connection.account.entities}:
+        return
     target = connection.target(entity)
     keys = sorted({s.letter.key for s in some})
     cursor.execute(
