@@ -9,6 +9,7 @@ import dagster as dg
 
 from sync_assets.account import connected_accounts, former_names
 from sync_assets.orchestration.assets import entity_assets
+from sync_assets.orchestration.automation import automation_assets, automation_jobs, automation_sensors
 from sync_assets.orchestration.checks import entity_checks, inbox_checks
 from sync_assets.orchestration.derived import derived_assets, derived_checks
 from sync_assets.orchestration.io_manager import PostgresIOManager
@@ -40,6 +41,7 @@ def build_definitions(env: Mapping[str, str] | None = None) -> dg.Definitions:
             *(asset for account in accounts for asset in entity_assets(account, settings)),
             *(asset for account in accounts for asset in derived_assets(account)),
             *push_assets(outward),
+            *automation_assets(accounts),
         ],
         asset_checks=[
             *(check for account in accounts for check in entity_checks(account)),
@@ -48,12 +50,13 @@ def build_definitions(env: Mapping[str, str] | None = None) -> dg.Definitions:
             *webhook_checks(accounts, settings),
             *(check for account in accounts for check in inbox_checks(account)),
         ],
-        jobs=[*sync_jobs(accounts), *queued, *push_jobs(outward)] if accounts else [],
+        jobs=[*sync_jobs(accounts), *queued, *push_jobs(outward), *automation_jobs(accounts)] if accounts else [],
         schedules=[*sync_schedules(accounts), *push_schedules(outward, settings)],
         sensors=[
             *([died_sensor] if queued else []),
             *webhook_sensors(accounts, settings),
             *push_sensors(outward, settings),
+            *automation_sensors(accounts, settings),
         ],
         resources={"sync": Sync(), "postgres": PostgresIOManager()},
         executor=dg.in_process_executor,

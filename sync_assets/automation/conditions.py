@@ -202,10 +202,10 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, bool) or isinstance(other, bool):
         return str(one).lower() == str(other).lower()
     if isinstance(one, str) and isinstance(other, str):
-        if one == other:
-            return True
-        # Two texts that are both moments may spell one differently; numbers that are texts are codes (007).
-        return (moment := _moment(one)) is not None and moment == _moment(other)
+        # Two texts that are both numbers are codes: 007 is not 7.
+        spelled = _moment(one) is not None or _moment(other) is not None
+        moments = _moments(one, other) if spelled else None
+        return one == other or (moments is not None and moments[0] == moments[1])
     numbers = _number(one), _number(other)
     if None not in numbers:
         return numbers[0] == numbers[1]

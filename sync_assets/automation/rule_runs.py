@@ -61,7 +61,7 @@ BESIDE = "select pg_advisory_xact_lock_shared(hashtextextended(%s, 10))"
 BEFORE = """
 select count(*) filter (where (account, entity, key) = (%(account)s, %(entity)s, %(key)s)),
        count(*) filter (where (account, entity, key) = (%(account)s, %(entity)s, %(key)s)
-                          and started_at > clock_timestamp() - %(cooldown)s),
+                          and started_at > clock_timestamp() - %(cooldown)s::interval),
        count(*) filter (where started_at > clock_timestamp() - interval '1 day')
   from sync.rule_runs where rule_key = %(rule)s and state <> 'skipped'
    and ((account, entity, key) = (%(account)s, %(entity)s, %(key)s)

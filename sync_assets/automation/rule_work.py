@@ -51,9 +51,10 @@ class Worked:
         return f"{self.changes} changes: {ran}" if self.changes else "nothing changed"
 
 
-def register(cursor: Cursor, found: Sequence[Rule]) -> None:
-    """From now on changes are told of what these rules are about, and of what no rule is about they are not."""
-    listens(cursor, CONSUMER, {(r.subject.system, r.account, r.subject.entity) for r in found if r.enabled}, whole=True)
+def register(cursor: Cursor, found: Sequence[Rule], *, whole: bool = True) -> None:
+    """From now on changes are told of what these rules are about; `whole`: and of nothing else for rules' sake."""
+    about = {(r.subject.system, r.account, r.subject.entity) for r in found if r.enabled}
+    listens(cursor, CONSUMER, about, whole=whole)
     for rule in found:
         cursor.execute(REGISTER, (rule.key, rule.version, rule.name, json.dumps(rule.spec, ensure_ascii=False)))
 

@@ -1,5 +1,6 @@
-"""The company of these tests."""
+"""The companies of these tests."""
 
 from sync_assets_tests.automation.acting import acting, open_acting
+from sync_assets_tests.automation.ruling import open_ruled, ruled
 
-__all__ = ["acting", "open_acting"]
+__all__ = ["acting", "open_acting", "open_ruled", "ruled"]
