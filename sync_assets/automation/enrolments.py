@@ -29,8 +29,8 @@ select s.key, (array_agg(s.name order by s.is_current desc, s.first_seen_at desc
        max(s.version) filter (where s.is_current), count(*), r.active, r.completed, r.exited, r.failed
   from sync.sequences s
  cross join lateral (
-   select count(*) filter (where status = 'active') as active, count(*) filter (where status = 'completed') as completed,
-          count(*) filter (where status = 'exited') as exited, count(*) filter (where status = 'failed') as failed
+   select count(*) filter (where status = 'active') as active, count(*) filter (where status = 'exited') as exited,
+          count(*) filter (where status = 'completed') as completed, count(*) filter (where status = 'failed') as failed
      from sync.sequence_runs where sequence_key = s.key) r
  group by s.key, r.active, r.completed, r.exited, r.failed order by s.key
 """

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sync_assets.cli.rules import Json, opened, show_rows
+from sync_assets.cli.terminal import By, Json, opened, show_rows, signed
 from sync_assets.errors import FixConfig
 
 if TYPE_CHECKING:
     from sync_assets.automation.reactions import Book
+    from sync_assets.load.database import Database
 
 sequences = typer.Typer(
     help="Sequences: steps with delays between them. Their files are sequences/*.yaml in SYNC_AUTOMATION_FOLDER.",
     no_args_is_help=True,
 )
 
-By = Annotated[str, typer.Option(help="Your name; it goes into the records.")]
 Execution = Annotated[str, typer.Argument(help="The id of a run, as runs shows it.")]
 
 
@@ -26,7 +26,7 @@ def list_(as_json: Json = False) -> None:
     """Shows every sequence that there is or was, and how many are in it or have been."""
     from sync_assets.automation import enrolments
 
-    with opened() as database:
+    with opened("sequences") as database:
         _registered(database)
         show_rows(enrolments.counted(database), "there is no sequence yet", as_json=as_json)
 
@@ -42,7 +42,7 @@ def runs(
     """Shows who is in a sequence or was: at which step, and when the next one is due."""
     from sync_assets.automation import enrolments
 
-    with opened() as database:
+    with opened("sequences") as database:
         rows = enrolments.listed(database, sequence=sequence, key=key, status=status, most=most)
     show_rows(rows, "nobody is in a sequence", as_json=as_json)
 
@@ -53,7 +53,7 @@ def show(execution: Execution) -> None:
     from sync_assets.automation import enrolments
     from sync_assets.send.letters import as_json
 
-    with opened() as database:
+    with opened("sequences") as database:
         typer.echo(as_json(enrolments.shown(database, execution)))
 
 
@@ -62,8 +62,8 @@ def stop(execution: Execution, by: By) -> None:
     """Ends a run before its next step. What is in the outbox already still leaves: see sync-assets outbox."""
     from sync_assets.automation import enrolments
 
-    with opened() as database:
-        enrolments.stopped(database, execution, by=_named(by))
+    with opened("sequences") as database:
+        enrolments.stopped(database, execution, by=signed(by))
     typer.echo("it has ended")
 
 
@@ -79,7 +79,7 @@ def enrol(
     from sync_assets.automation import enrolments
     from sync_assets.systems import SYSTEMS
 
-    with opened() as database:
+    with opened("sequences") as database:
         found = _registered(database)
         definition = next((d for d in found.sequences if d.key == sequence), None)
         if definition is None:
@@ -89,27 +89,19 @@ def enrol(
         if len(accounts) != 1:
             said = ", ".join(a.name for a in accounts) or "none"
             raise FixConfig(f"the account is not clear: {said} of {system}", next_step="say which with --account")
-        execution = enrolments.enrolled(database, accounts[0], sequence, key, entity=entity, by=_named(by))
+        execution = enrolments.enrolled(database, accounts[0], sequence, key, entity=entity, by=signed(by))
     typer.echo(f"begun: {execution}" if execution else f"not begun: re_enrol is {definition.re_enrol}")
 
 
-def _registered(database: object) -> Book:
+def _registered(database: Database) -> Book:
     """The folder as it is now, made known to Postgres: no daemon may run yet."""
     from functools import partial
 
     from sync_assets.automation import sequence_runs
     from sync_assets.automation.reactions import book
-    from sync_assets.load.database import Database
     from sync_assets.settings import sync_settings
 
-    assert isinstance(database, Database)  # noqa: S101  what `opened` yields
     found = book(sync_settings())
     whole = not found.wrong_sequences
     database.transaction(partial(sequence_runs.register, found=found.sequences, whole=whole))
     return found
-
-
-def _named(by: str) -> str:
-    if not by.strip():
-        raise FixConfig("nobody is named", next_step="say who you are with --by")
-    return by.strip()[:100]
