@@ -31,6 +31,7 @@ from sync_assets.local_webhooks import (
     start_receiver,
     until_all_listen,
     webhook_environment,
+    written_back,
 )
 from sync_assets.processes import Supervisor
 from sync_assets.settings import environment
@@ -84,7 +85,7 @@ def demo() -> int:
         daemon = start_daemon(supervisor, folder, called)
         code = code or run("incremental_sync", "once more: nothing is written")
         out.print(f"\n[bold]{clock}  {_written(url)}")
-        out.print(f"\n[bold]{clock}  sync-assets receive, and Dagster's daemon with its sensors[/]   vendors call")
+        out.print(f"\n[bold]{clock}  sync-assets receive, and Dagster's daemon with its sensors[/]   both ways")
         database = Database(url, name="sync_assets demo")
         try:
             accounts, _ = connected_accounts(SYSTEMS, called)
@@ -93,6 +94,9 @@ def demo() -> int:
             for arrival in arrivals(sandbox, database, accounts):
                 out.print(_told(arrival))
                 code = code or int(arrival.seconds is None)
+            paid = written_back(database)
+            out.print(_paid(paid))
+            code = code or int(paid.seconds is None)
         finally:
             database.close()
         out.print(NEXT_STEPS)
@@ -177,6 +181,13 @@ def _told(arrival: Arrival) -> str:
     return (
         f"  {arrival.account}: {arrival.event} of {arrival.record} is in Postgres {arrival.seconds * 1000:.0f} ms later"
     )
+
+
+def _paid(order: Arrival) -> str:
+    if order.seconds is None:
+        return f"  [red]bitrix: the status of order {order.record} was not written back, or its echo came again[/]"
+    what = f"bitrix: order {order.record}, set to paid by SQL, is paid in the shop"
+    return f"  {what} {order.seconds * 1000:.0f} ms later; {order.event}"
 
 
 def _without_password(url: str) -> str:

@@ -51,8 +51,7 @@ class Book:
 def book(settings: SyncSettings) -> Book:
     """What the folder says now."""
     folder = settings.sync_automation_folder
-    hosts = {host.strip() for host in settings.sync_http_allow.split(",")} - {""}
-    return Book(*rules.rules(folder, hosts), *sequences.definitions(folder, hosts))
+    return Book(*rules.rules(folder, settings.http_hosts), *sequences.definitions(folder, settings.http_hosts))
 
 
 @dataclass

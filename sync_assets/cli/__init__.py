@@ -16,6 +16,7 @@ from sync_assets.cli.inbox import inbox
 from sync_assets.cli.outbox import outbox
 from sync_assets.cli.receiver import receive
 from sync_assets.cli.rules import rules
+from sync_assets.cli.sequences import sequences
 from sync_assets.cli.webhooks import webhooks
 from sync_assets.errors import FixConfig, MissingSetting, SyncError
 
@@ -35,6 +36,7 @@ app.command()(receive)
 app.add_typer(inbox, name="inbox")
 app.add_typer(outbox, name="outbox")
 app.add_typer(rules, name="rules")
+app.add_typer(sequences, name="sequences")
 
 
 @app.command()

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from sync_assets.errors import MissingSetting
-
-if TYPE_CHECKING:
-    from sync_assets.load.database import Database
+from sync_assets.cli.terminal import Json, opened
 
 inbox = typer.Typer(help="Shows what webhooks told us and what became of it; tries again what was given up.")
 
@@ -21,7 +16,6 @@ DAYS = 7
 """The time over which the delivery of webhooks is judged."""
 
 Account = Annotated[str, typer.Option(help="Only of this account: hubspot, kaiten_emea.")]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 Id = Annotated[int, typer.Argument(metavar="ID", help="Of an event, as the list shows it.")]
 
 
@@ -31,7 +25,7 @@ def overview(
     account: Account = "",
     state: Annotated[str, typer.Option(help="Only events in this state: new, waiting, dead, ...")] = "",
     last: Annotated[int, typer.Option(help="How many of the latest events.")] = 20,
-    as_json: AsJson = False,
+    as_json: Json = False,
 ) -> None:
     """Counts events by account and state, tells how well webhooks are delivered, and lists the latest events."""
     if context.invoked_subcommand is not None:
@@ -39,7 +33,7 @@ def overview(
     from sync_assets.load import heard, inbox_rows
     from sync_assets.tables import console
 
-    with _database() as database:
+    with opened("inbox") as database:
         found = {
             "states": inbox_rows.states(database, account),
             "delivery": [row for row in heard.quality(database, DAYS) if account in ("", row["account"])],
@@ -57,12 +51,12 @@ def overview(
 
 
 @inbox.command()
-def show(event: Id, as_json: AsJson = False) -> None:
+def show(event: Id, as_json: Json = False) -> None:
     """Shows one event with what the webhook sent, as far as that is still kept."""
     from sync_assets.load import inbox_rows
     from sync_assets.tables import console
 
-    with _database() as database:
+    with opened("inbox") as database:
         row = inbox_rows.event(database, event)
     if as_json:
         typer.echo(json.dumps(row, indent=2))
@@ -87,7 +81,7 @@ def replay(
 
     if (event is None) is not dead:
         raise typer.BadParameter("name either an event or --dead")
-    with _database() as database:
+    with opened("inbox") as database:
         count = inbox_rows.replay(database, event=event, account=account)
     typer.echo(f"{count:,} events are in line again")
 
@@ -97,7 +91,7 @@ def drop(event: Id) -> None:
     """Takes an event away for good. The record that it tells of stays as it is."""
     from sync_assets.load import inbox_rows
 
-    with _database() as database:
+    with opened("inbox") as database:
         inbox_rows.drop(database, event)
     typer.echo(f"event {event} is gone")
 
@@ -116,18 +110,3 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     return f"{value:,}" if isinstance(value, int | float) else str(value)
-
-
-@contextmanager
-def _database() -> Iterator[Database]:
-    from sync_assets.load.database import Database
-    from sync_assets.settings import sync_settings
-
-    url = sync_settings().database_url
-    if url is None:
-        raise MissingSetting("DATABASE_URL is not set", next_step="set it, or try make demo first")
-    database = Database(url.get_secret_value(), wait=5.0, name="sync_assets inbox")
-    try:
-        yield database
-    finally:
-        database.close()

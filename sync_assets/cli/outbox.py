@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
-from sync_assets.errors import FixConfig, MissingSetting
+from sync_assets.cli.terminal import By, Json, opened, signed
+from sync_assets.errors import FixConfig
 
 if TYPE_CHECKING:
-    from sync_assets.load.database import Database
     from sync_assets.send.letters import Which
 
 outbox = typer.Typer(
@@ -23,8 +22,6 @@ outbox = typer.Typer(
 
 Ids = Annotated[list[int] | None, typer.Argument(help="Their ids, as list shows them.")]
 All = Annotated[str, typer.Option("--account", help="All of this account instead: bitrix.")]
-By = Annotated[str, typer.Option(help="Your name; it goes into the records.")]
-Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
 @outbox.command("list")
@@ -43,7 +40,7 @@ def list_(
     from sync_assets.send import letters
 
     states = [] if state == ["any"] else state or letters.OPEN_STATES
-    with _database() as database:
+    with opened("outbox") as database:
         rows = letters.listed(database, account=account, key=key, states=states, most=most)
         standing = letters.standing(database)
     if as_json:
@@ -64,7 +61,7 @@ def show(id: Annotated[int, typer.Argument(help="Its id, as list shows it.")]) -
     """Shows everything about one change: what was wanted and believed, what left, what came back, and conflicts."""
     from sync_assets.send import letters
 
-    with _database() as database:
+    with opened("outbox") as database:
         typer.echo(letters.as_json(letters.shown(database, id)))
 
 
@@ -73,8 +70,8 @@ def requeue(by: By, ids: Ids = None, account: All = "") -> None:
     """Sends again what was given up, after its cause was mended. What the source holds is looked at first."""
     from sync_assets.send import letters
 
-    with _database() as database:
-        done = letters.requeue(database, _which(ids, account), by=_named(by))
+    with opened("outbox") as database:
+        done = letters.requeue(database, _which(ids, account), by=signed(by))
     typer.echo(f"{len(done)} are due again")
 
 
@@ -86,8 +83,8 @@ def drop(by: By, ids: Ids = None, account: All = "") -> None:
     from sync_assets.systems import SYSTEMS
 
     accounts, _ = connected_accounts(SYSTEMS)
-    with _database() as database:
-        done = letters.drop(database, _which(ids, account), accounts, by=_named(by))
+    with opened("outbox") as database:
+        done = letters.drop(database, _which(ids, account), accounts, by=signed(by))
     typer.echo(f"{len(done)} were dropped")
 
 
@@ -98,8 +95,8 @@ def release(by: By, account: Annotated[str, typer.Option(help="The account whose
 
     from sync_assets.send import gate
 
-    with _database() as database:
-        if not database.transaction(partial(gate.release, account=account, by=_named(by))):
+    with opened("outbox") as database:
+        if not database.transaction(partial(gate.release, account=account, by=signed(by))):
             raise FixConfig(f"nothing was ever delivered for {account}", next_step="see sync-assets outbox list")
     typer.echo(f"released: the next delivery to {account} goes on")
 
@@ -110,12 +107,6 @@ def _which(ids: Sequence[int] | None, account: str) -> Which:
     if bool(ids) == bool(account):
         raise FixConfig("say which: their ids, or --account for all of it", next_step="see sync-assets outbox list")
     return Which(tuple(ids or ()), account)
-
-
-def _named(by: str) -> str:
-    if not by.strip():
-        raise FixConfig("nobody is named", next_step="say who you are with --by")
-    return by.strip()[:100]
 
 
 def _print(title: str, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
@@ -131,18 +122,3 @@ def _print(title: str, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -
         style = "red" if row["state"] in ("dead", "unknown") else ""
         table.add_row(*("" if row[name] is None else str(row[name]) for name in columns), style=style)
     console().print(table)
-
-
-@contextmanager
-def _database() -> Iterator[Database]:
-    from sync_assets.load.database import Database
-    from sync_assets.settings import sync_settings
-
-    url = sync_settings().database_url
-    if url is None:
-        raise MissingSetting("DATABASE_URL is not set", next_step="set it, or try make demo first")
-    database = Database(url.get_secret_value(), wait=5.0, name="sync_assets outbox")
-    try:
-        yield database
-    finally:
-        database.close()

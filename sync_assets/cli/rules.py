@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
-from sync_assets.errors import FixConfig, MissingSetting
+from sync_assets.cli.terminal import Json, opened, show_rows
+from sync_assets.errors import FixConfig
 
 if TYPE_CHECKING:
     from sync_assets.automation.reactions import Book
     from sync_assets.automation.rules import Rule
-    from sync_assets.load.database import Database
 
 rules = typer.Typer(
     help="Rules: what is to be done when a record changes. Their files are rules/*.yaml in SYNC_AUTOMATION_FOLDER.",
     no_args_is_help=True,
 )
-
-Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 RUNS = """
 select id, started_at::text as started, rule_key as rule, account, entity, key, state,
@@ -54,7 +48,7 @@ def list_(as_json: Json = False) -> None:
         }
         for rule in found.rules
     ]
-    _show(rows, "there is no rule yet", as_json=as_json)
+    show_rows(rows, "there is no rule yet", as_json=as_json)
     _complain(found)
 
 
@@ -92,7 +86,7 @@ def backfill(
     ]
     if not accounts:
         raise FixConfig(f"no account of {rule.subject.system} is meant", next_step="see sync-assets doctor")
-    with _database() as database:
+    with opened("rules") as database:
         database.transaction(lambda cursor: sequence_runs.register(cursor, found.sequences, whole=not found.wrong))
         database.transaction(lambda cursor: rule_work.register(cursor, [rule], whole=False))
         for name in accounts:
@@ -110,7 +104,7 @@ def runs(
     as_json: Json = False,
 ) -> None:
     """Shows what rules did, or why they did not."""
-    with _database() as database:
+    with opened("rules") as database:
 
         def work(cursor: Any) -> list[dict[str, Any]]:
             cursor.execute(RUNS, {"rule": rule, "key": key, "state": state, "most": most})
@@ -129,7 +123,7 @@ def runs(
             context = row.pop("context")
             row["reason"] = "; ".join(filter(None, [row["reason"], *failed]))
             row["state of record"] = f"{context.get('previousState')} -> {context.get('currentState')}"
-    _show(rows, "no rule has run", as_json=as_json)
+    show_rows(rows, "no rule has run", as_json=as_json)
 
 
 def _named(found: Book, key: str) -> Rule:
@@ -153,34 +147,3 @@ def _book() -> Book:
     from sync_assets.settings import sync_settings
 
     return book(sync_settings())
-
-
-def _show(rows: Sequence[dict[str, Any]], nothing: str, *, as_json: bool) -> None:
-    from sync_assets.tables import console
-
-    if as_json:
-        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
-    elif not rows:
-        typer.echo(nothing)
-    else:
-        table = Table(header_style="bold")
-        for name in rows[0]:
-            table.add_column(name, overflow="fold")
-        for row in rows:
-            table.add_row(*("" if value is None else str(value) for value in row.values()))
-        console().print(table)
-
-
-@contextmanager
-def _database() -> Iterator[Database]:
-    from sync_assets.load.database import Database
-    from sync_assets.settings import sync_settings
-
-    url = sync_settings().database_url
-    if url is None:
-        raise MissingSetting("DATABASE_URL is not set", next_step="set it, or try make demo first")
-    database = Database(url.get_secret_value(), wait=5.0, name="sync_assets rules")
-    try:
-        yield database
-    finally:
-        database.close()

@@ -38,7 +38,7 @@ select account, failures, case when closed_until > clock_timestamp() then closed
 
 REQUEUE = """
 update sync.outbox set state = 'pending', attempts = 0, next_try_at = clock_timestamp(), done_at = null,
-       rehearsed_at = null
+       rehearsed_at = null, sent = case when state <> 'unknown' then sent end
  where {which} and state in ('dead', 'unknown', 'dropped', 'failed') returning id, account
 """
 
@@ -105,7 +105,8 @@ def standing(database: Database) -> list[dict[str, Any]]:
 
 
 def requeue(database: Database, which: Which, *, by: str) -> list[int]:
-    """They are due at once, and have all their tries again. What a read can show is looked at first, as ever."""
+    """They are due at once, and have all their tries again. What a read can show is looked at first, as ever; of what
+    none can, somebody has said that it is to be sent again."""
 
     def work(cursor: Cursor) -> list[int]:
         cursor.execute(REQUEUE.format(which=which.where), which.given)

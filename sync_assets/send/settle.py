@@ -18,6 +18,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from sync_assets import crash
 from sync_assets.load.batch import batch
 from sync_assets.load.database import BadValue
+from sync_assets.load.target import Target
 from sync_assets.load.upsert import Counts, changed, write
 from sync_assets.operation import Conflict, Held, Letter, Operation
 from sync_assets.sync import Connected
@@ -98,16 +99,21 @@ def settle(
     Answers those of which this worker still had the say.
     """
 
+    mirrored = {entity.name for entity in connection.account.entities}
+    entities = sorted({s.letter.entity for s in settled})
+    targets = {entity: connection.target(entity) if entity in mirrored else None for entity in entities}
+
     def work(cursor: Cursor, load: bool) -> list[Settled]:
         done = []
-        for entity in sorted({s.letter.entity for s in settled}):
+        for entity, target in targets.items():
             some = [s for s in settled if s.letter.entity == entity]
-            _lock(cursor, connection, entity, some)
+            if target:
+                _lock(cursor, target, some)
             mine = [s for s in some if _state(cursor, s, holder)]
             for s in mine:
                 _aftermath(cursor, connection.account.name, s)
-            if load:
-                _load(cursor, connection, entity, mine, run_id, requests)
+            if load and target:
+                _load(cursor, connection, target, mine, run_id, requests)
             _in_step(cursor, connection, mine, operations)
             done += mine
         crash.point("before settled")
@@ -119,10 +125,7 @@ def settle(
         return connection.database.transaction(lambda cursor: work(cursor, False))
 
 
-def _lock(cursor: Cursor, connection: Connected, entity: str, some: Sequence[Settled]) -> None:
-    if entity not in {e.name for e in connection.account.entities}:
-        return
-    target = connection.target(entity)
+def _lock(cursor: Cursor, target: Target, some: Sequence[Settled]) -> None:
     keys = sorted({s.letter.key for s in some})
     cursor.execute(
         sql.SQL(
@@ -177,14 +180,14 @@ def _aftermath(cursor: Cursor, account: str, s: Settled) -> None:
 
 
 def _load(
-    cursor: Cursor, connection: Connected, entity: str, mine: Sequence[Settled], run_id: str | None, requests: int
+    cursor: Cursor, connection: Connected, target: Target, mine: Sequence[Settled], run_id: str | None, requests: int
 ) -> None:
     pages = [s.held.page for s in mine if s.held and s.held.page is not None]
     if not pages:
         return
-    account, target = connection.account, connection.target(entity)
+    account = connection.account
     found = batch(pages, target.entity.sparse)
-    cursor.execute(LOG, (account.name, account.system.name, entity, run_id))
+    cursor.execute(LOG, (account.name, account.system.name, target.entity.name, run_id))
     (log_id,) = cursor.fetchone() or (0,)
     rows = changed(cursor, target, found.rows)
     counts: Counts = write(cursor, target, rows, log_id)

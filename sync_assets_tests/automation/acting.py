@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,11 @@ from sync_assets.send.deliver import Delivered, deliver
 from sync_assets_tests.company import Company
 
 Record = dict[str, Any]
+
+NOTE = {"delay": "0m", "do": "add_note", "text": "Began"}
+TASK = {"delay": "2d", "do": "create_task", "text": "Ask for a review"}
+LOG = {"delay": "0m", "do": "log", "text": "{{sequence.name}} of {{key}}"}
+WON, LOST = 142, 143
 
 
 @dataclass
@@ -189,3 +194,18 @@ def open_acting(make_company: Callable[..., Company], make_sandbox: Any, tmp_pat
 @pytest.fixture
 def acting(open_acting: Open) -> Acting:
     return open_acting()
+
+
+def later(**span: float) -> datetime:
+    return datetime.now(UTC) + timedelta(**span)
+
+
+def due(acting: Acting) -> datetime:
+    """When the one active run is due."""
+    ((at,),) = acting.company.query("select next_at from sync.sequence_runs where status = 'active'")
+    assert isinstance(at, datetime)
+    return at
+
+
+def open_leads(acting: Acting) -> list[int]:
+    return [lead for lead in acting.leads if (acting.raw(lead) or {})["status_id"] not in (WON, LOST)]
