@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,14 @@ select e.event, rtrim(e.entity || ' ' || e.key) from sync.webhook_events e join 
  where e.account = %s and e.id > %s and e.state = 'done' and l.created + l.updated > 0 order by e.id limit 1
 """
 
+PAY = """
+with one as (select id from bitrix.orders where crm_status = 'new' order by id limit 1)
+update bitrix.orders o set crm_status = 'paid' from one where o.id = one.id returning o.id::text
+"""
+WRITTEN = "select 1 from sync.outbox where key = %s and state = 'confirmed'"
+ECHOED = "select 1 from sync.webhook_events where account = 'bitrix' and key = %s and id > %s and state = 'done'"
+LETTERS = "select count(*) from sync.outbox where key = %s"
+
 PATIENCE = 30.0
 """Seconds that a change may take before the demo says that it did not arrive."""
 
@@ -53,7 +61,7 @@ class Arrival:
 
 
 def webhook_environment(port: int) -> dict[str, str]:
-    """The variables of a receiver on this machine, with fresh secrets."""
+    """The variables of a receiver on this machine, with fresh secrets, and of the way back."""
     secrets = (
         "HUBSPOT_WEBHOOK_SECRET", "KAITEN_WEBHOOK_SECRET", "KOMMO_WEBHOOK_SECRET", "WORKSECTION_WEBHOOK_PASSWORD",
         "BITRIX_APPLICATION_TOKEN",
@@ -63,6 +71,7 @@ def webhook_environment(port: int) -> dict[str, str]:
         "WORKSECTION_WEBHOOK_USER": "sync_assets",
         "SYNC_PUBLIC_URL": f"http://127.0.0.1:{port}",
         "SYNC_RECEIVER_PORT": str(port),
+        "SYNC_WAY_BACK": "on",
     }
 
 
@@ -112,13 +121,31 @@ def arrivals(sandbox: SandboxProcess, database: Database, accounts: Sequence[Acc
         yield _arrival(database, account, before, changed)
 
 
-def _arrival(database: Database, account: Account, before: int, changed: float) -> Arrival:
-    while time.monotonic() - changed < PATIENCE:
-        if found := database.query(ARRIVED, (account.name, before)):
-            event, record = found
-            return Arrival(account.name, event, record, time.monotonic() - changed)
+def written_back(database: Database) -> Arrival:
+    """Changes an order's status by SQL and waits until the shop has it, and until its echo came and caused nothing."""
+    (before,) = database.query("select coalesce(max(id), 0) from sync.webhook_events")
+    changed = time.monotonic()
+    (order,) = database.query(PAY)
+    if not _until(lambda: database.query(WRITTEN, (order,))):
+        return Arrival("bitrix", record=order)
+    seconds = time.monotonic() - changed
+    echoed = _until(lambda: database.query(ECHOED, (order, before))) and database.query(LETTERS, (order,)) == (1,)
+    return Arrival("bitrix", "its echo caused nothing" if echoed else "", order, seconds if echoed else None)
+
+
+def _until(holds: Callable[[], object]) -> bool:
+    until = time.monotonic() + PATIENCE
+    while not (found := bool(holds())) and time.monotonic() < until:
         time.sleep(0.01)
-    return Arrival(account.name)
+    return found
+
+
+def _arrival(database: Database, account: Account, before: int, changed: float) -> Arrival:
+    if not _until(lambda: database.query(ARRIVED, (account.name, before))):
+        return Arrival(account.name)
+    seconds = time.monotonic() - changed
+    event, record = database.query(ARRIVED, (account.name, before))
+    return Arrival(account.name, event, record, seconds)
 
 
 def free_port() -> int:

@@ -120,6 +120,8 @@ def test_demo_shows_three_runs_writes_nothing_in_the_last_and_leaves_nothing(sta
     assert re.search(r": .*[1-9]\d* (created|updated)", second), "the company has moved"
     arrived = re.findall(r"^  (\w+): \w.* of \w.* is in Postgres \d+ ms later$", said, re.MULTILINE)
     assert sorted(arrived) == ["bitrix", "hubspot", "kaiten", "kommo", "worksection"], said[-2000:]
+    paid = r"bitrix: order \d+, set to paid by SQL, is paid in the shop \d+ ms later; its echo caused nothing\n"
+    assert re.search(paid, said), said[-2000:]
     assert "make up" in said and "sync-assets doctor" in said
     assert SECRET not in said and "Traceback" not in said and "Warning" not in said
 

@@ -61,10 +61,10 @@ def look(
 
 def answers(connection: Connected, entity: Entity, key: str) -> bool:
     """Whether the source tells of another record of the entity than this one, right now."""
-    source = entity.name if entity.one else entity.follows or next((link.to for link in entity.links), "")
     if not (entity.one or entity.of_parents):
         return False
-    target = connection.target(source)
+    by_others = entity.one is None and (entity.follows or len(entity.keys) > 1)
+    target = connection.target((entity.follows or entity.links[0].to) if by_others else entity.name)
     query = sql.SQL("select {key} from {table} t where {key} <> %s limit 1")
     try:
         other = connection.database.query(query.format(key=target.key_text("t"), table=target.table), (key,))

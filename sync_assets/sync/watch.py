@@ -5,6 +5,7 @@ Between two watches the workers keep what took time to make; what waits in Postg
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -33,6 +34,7 @@ class Watch:
         self._settings = settings
         self._announcements = Announcements(settings.database_url.get_secret_value(), list(self.workers))
         self._tidied: float | None = None
+        self._watching = threading.Lock()
 
     def close(self) -> None:
         for worker in self.workers.values():
@@ -41,8 +43,20 @@ class Watch:
 
     def work(self, seconds: float) -> dict[str, Work]:
         """What was done for each account. Raises nothing: what went wrong is in its words."""
-        until = time.monotonic() + seconds
         works = {name: Work() for name in self.workers}
+        # Whoever asked before may have given up waiting for the answer, while the work goes on.
+        if not self._watching.acquire(blocking=False):
+            for work in works.values():
+                work.problem("the watch before this one is not over")
+            return works
+        try:
+            self._work(seconds, works)
+        finally:
+            self._watching.release()
+        return works
+
+    def _work(self, seconds: float, works: dict[str, Work]) -> None:
+        until = time.monotonic() + seconds
         while True:
             try:
                 for name in self._announcements.due():
@@ -58,7 +72,6 @@ class Watch:
             worker.tell(works[name])
             if not works[name].outcomes:
                 worker.idle()
-        return works
 
     def _tidy(self, works: dict[str, Work]) -> None:
         if self._tidied is not None and time.monotonic() - self._tidied < TIDY:

@@ -50,6 +50,9 @@ IMPATIENT = {
 STAYS_MADE = 600.0
 """Seconds after which an account is connected anew: its rights and tables may have changed."""
 
+NEVER = 1_000_000
+"""Attempts after which what only failed together with others is given up."""
+
 LONGEST_REST = 60.0
 LEASE_AGAIN = 2.0
 
@@ -72,6 +75,7 @@ class Worker:
         self._me = f"{this_process(None)}, worker {uuid4().hex[:8]}"
         self._connection: Connected | None = None
         self._made = 0.0
+        self._until = 0.0
         self._resting: dict[str, Rest] = {}
 
     @property
@@ -93,11 +97,12 @@ class Worker:
 
     def work_off(self, until: float, work: Work) -> None:
         """Works until nothing is due, or until that moment of the monotonic clock has come. Raises nothing."""
+        self._until = until
         if time.monotonic() - self._made > STAYS_MADE:
             self.close()
         try:
             self.connection.database.transaction(partial(claims.recover, account=self.account.name, me=self._me))
-            while self._round(work, until):
+            while self._round(work):
                 pass
         except SyncError as e:
             work.problem(str(e))
@@ -114,7 +119,7 @@ class Worker:
             if rest.until > time.monotonic():
                 work.problem(rest.why)
 
-    def _round(self, work: Work, until: float) -> bool:
+    def _round(self, work: Work) -> bool:
         """One claim of each entity of which something is due. False where nothing is, or the time is over."""
         found = False
         for name, alone in self._due():
@@ -124,7 +129,7 @@ class Worker:
                 found = True
                 with beating(self._renew, self._settings.sync_lease_seconds, "claims"):
                     self._look(self.account.entity(name), records, work)
-            if time.monotonic() >= until:
+            if time.monotonic() >= self._until:
                 return False
         return found
 
@@ -194,19 +199,26 @@ class Worker:
         if isinstance(error, RetryLater | FixConfig) and not unclear:
             self._rest(entity, records, error)
         elif len(records) > 1:
-            for record in records:
-                rest = self._resting.get(entity.name)
-                if rest and rest.until > time.monotonic():
-                    self._give_back([record], rest)
-                else:
-                    self._look(entity, [record], work)
+            self._one_by_one(entity, records, work)
         elif unclear and not answers(self.connection, entity, records[0].key):
             self._rest(entity, records, error)
         else:
-            most = self._settings.sync_webhook_attempts
-            self.connection.database.transaction(
-                partial(claims.failed, events=records[0].events, me=self._me, reason=str(error), most=most)
-            )
+            self._failed(records[0], str(error), self._settings.sync_webhook_attempts)
+
+    def _one_by_one(self, entity: Entity, records: Sequence[Claimed], work: Work) -> None:
+        """Records that failed together, for one of them perhaps. What there is no time for is claimed alone soon."""
+        for record in records:
+            rest = self._resting.get(entity.name)
+            if rest and rest.until > time.monotonic():
+                self._give_back([record], rest)
+            elif time.monotonic() > self._until:
+                self._failed(record, "it failed together with others", NEVER)
+            else:
+                self._look(entity, [record], work)
+
+    def _failed(self, record: Claimed, reason: str, most: int) -> None:
+        failed = partial(claims.failed, events=record.events, me=self._me, reason=reason, most=most)
+        self.connection.database.transaction(failed)
 
     def _rest(self, entity: Entity, records: Sequence[Claimed], error: SyncError) -> None:
         """Nothing is asked of the entity for a while: as long as its source says, else twice as long as last time."""

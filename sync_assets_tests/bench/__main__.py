@@ -13,6 +13,7 @@ from sync_assets_tests.bench import (
     kaiten_scenarios,
     kommo_scenarios,
     receiver_scenarios,
+    webhook_scenarios,
 )
 from sync_assets_tests.bench.lab import Run, lab
 from sync_assets_tests.bench.report import document, line, machine, sentence, show
@@ -25,6 +26,7 @@ SYSTEMS: dict[str, Any] = {
     "kommo": kommo_scenarios,
     "bitrix": bitrix_scenarios,
     "receiver": receiver_scenarios,
+    "webhooks": webhook_scenarios,
 }
 
 

@@ -15,8 +15,8 @@ import pytest
 from sync_assets import crash
 from sync_assets.sync import Request, sync_entity
 from sync_assets_tests.company import Company
+from sync_assets_tests.faults.moments import wait_for
 from sync_assets_tests.inbox.hints import hint, states, worked_off
-from sync_assets_tests.mirror import Mirror
 
 Meanwhile = Callable[[], object]
 
@@ -88,45 +88,68 @@ def test_nor_is_who_was_never_here(grown: Company, at: Any) -> None:
     grown.assert_ledger_adds_up()
 
 
-def test_a_burial_that_rests_on_an_older_look_does_not_count(mirror: Mirror, at: Any) -> None:
-    (contact,) = mirror.some()
-    mirror.portal.archive("contacts", contact)
+class Definition:
+    """A record of an entity that is asked for by id and has neither a bin nor events of deletions to be healed by."""
+
+    def __init__(self, company: Company) -> None:
+        self._kaiten = company.sandbox.world.kaiten
+        table = self._kaiten.table("property_definitions")
+        self.id = next(id for id, d in table.items() if d["type"] not in ("select", "catalog"))
+        self._record = table[self.id]
+
+    def leave(self) -> None:
+        with self._kaiten.changing():
+            del self._kaiten.table("property_definitions")[self.id]
+
+    def come_back(self) -> None:
+        with self._kaiten.changing():
+            self._kaiten.table("property_definitions")[self.id] = self._record
+
+
+@pytest.mark.parametrize("held_as", ["a list shows it", "a look shows it"])
+def test_a_burial_that_rests_on_an_older_look_does_not_count(grown: Company, at: Any, held_as: str) -> None:
+    """Whether the bytes of the look that finds it again are those that are held, or only its content."""
+    definition = Definition(grown)
+    if held_as == "a look shows it":
+        told(grown, "kaiten", "property_definitions", definition.id)
+    definition.leave()
 
     def meanwhile() -> None:
-        mirror.portal.restore("contacts", contact)
-        told(mirror.company, "hubspot", "contacts", contact)
+        definition.come_back()
+        told(grown, "kaiten", "property_definitions", definition.id)
 
     at("in sweep", meanwhile)
-    mirror.synced("full", "contacts")
-    assert contact in mirror.held() and mirror.tombstones() == {}
-    mirror.assert_in_step()
+    done = grown.synced("full", only="property_definitions")["property_definitions"]
+    assert done.totals["deleted"] == 0 and grown.query("select 1 from sync.tombstones") == []
+    grown.assert_world_equals_postgres()
+    grown.assert_ledger_adds_up()
 
 
-def test_who_came_back_between_two_looks_is_looked_for_again(mirror: Mirror, at: Any) -> None:
+def test_who_came_back_between_two_looks_is_looked_for_again(grown: Company, at: Any) -> None:
     """The whole sync meets it unchanged, and so writes nothing, before the look that did not find it buries it."""
-    company, (contact,) = mirror.company, mirror.some()
-    mirror.portal.archive("contacts", contact)
-    go_on = threading.Event()
+    definition, go_on = Definition(grown), threading.Event()
+    definition.leave()
 
     def whole() -> None:
-        with company.connected("hubspot") as connection:
-            sync_entity(connection, company.entity("contacts", "hubspot"), Request("full"),
-                        progress=lambda *_: go_on.wait(20))  # fmt: skip
+        entity = grown.entity("property_definitions")
+        with grown.connected() as connection:
+            sync_entity(connection, entity, Request("full"), progress=lambda *_: go_on.wait(20))
 
     thread = threading.Thread(target=whole)
 
     def meanwhile() -> None:
-        mirror.portal.restore("contacts", contact)
+        definition.come_back()
         thread.start()
-        while not company.query("select 1 from sync.logs where status = 'running' and kind = 'full' and commits > 0"):
-            pass
+        met = "select 1 from sync.logs where status = 'running' and kind = 'full' and commits > 0"
+        wait_for(lambda: grown.query(met))
 
     at("in sweep", meanwhile)
-    told(company, "hubspot", "contacts", contact)
+    told(grown, "kaiten", "property_definitions", definition.id)
     go_on.set()
     thread.join()
-    assert contact in mirror.held() and mirror.tombstones() == {}
-    mirror.assert_in_step()
+    assert grown.query("select 1 from sync.tombstones") == []
+    grown.assert_world_equals_postgres()
+    grown.assert_ledger_adds_up()
 
 
 def test_whole_syncs_and_looks_at_once_end_with_the_world(grown: Company) -> None:

@@ -103,6 +103,20 @@ def test_w8_one_record_that_the_source_cannot_show_costs_itself_alone(grown: Com
     grown.assert_ledger_adds_up()
 
 
+def test_w8_what_there_is_no_time_for_after_a_failure_together_is_looked_at_alone_soon(grown: Company) -> None:
+    bad, *good = sorted(grown.sandbox.world.kaiten.cards)[:4]
+    grown.sandbox.faults.set("A3", system="kaiten", path=rf"/cards/{bad}$", status=500)
+    hint(grown, "kaiten", "cards", bad, *good)
+    for tries in (1, 2):
+        work = worked_off(grown, seconds=-1.0)
+        assert work.events == 0 and attempts(grown) == [("waiting", tries)] * 4
+        hurry(grown)
+    for _ in (bad, *good):
+        worked_off(grown, seconds=-1.0)
+    assert states(grown) == {"waiting": 1, "done": 3}
+    assert grown.query("select attempts from sync.webhook_events where state = 'waiting'") == [(3,)]
+
+
 def test_w8_a_bug_met_by_one_record_costs_itself_alone(grown: Company, monkeypatch: pytest.MonkeyPatch) -> None:
     from sync_assets.sync import worker as module
 

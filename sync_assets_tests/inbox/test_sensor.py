@@ -11,6 +11,7 @@ import pytest
 
 from sync_assets.check.inbox import inbox_is_worked_off
 from sync_assets.definitions import build_definitions
+from sync_assets.load.announcements import Announcements
 from sync_assets.orchestration import sensors
 from sync_assets.orchestration.checks import inbox_checks
 from sync_assets.orchestration.resources import Sync
@@ -22,7 +23,6 @@ HOOKS = {
     "KAITEN_WEBHOOK_SECRET": "canary-of-a-path-that-nobody-guesses",
     "BITRIX_APPLICATION_TOKEN": "canary-of-bitrix-0123456789",
 }
-NOTIFY = "select pg_notify('sync_inbox', 'kaiten')"
 
 
 @pytest.fixture
@@ -87,21 +87,18 @@ def test_a_tick_tells_what_it_did_with_the_metadata_of_a_batch_run(
     assert said(tick()) == "kaiten: 0 events over 0 records; 1 dead" and tick().asset_events == []
 
 
-def test_what_is_announced_during_a_tick_is_worked_off_in_it(
-    called: Company, tick: Callable[..., dg.SensorResult], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sync_assets.sync.watch.ASK_AGAIN", 60.0)
-    tick()
-    results: list[dg.SensorResult] = []
-    thread = threading.Thread(target=lambda: results.append(tick(seconds=3.0)))
-    thread.start()
-    waiting = "select 1 from pg_stat_activity where application_name = 'sync_assets webhooks' and state = 'idle'"
-    wait_for(lambda: called.query(waiting))
-    hint(called, "kaiten", "cards", min(called.sandbox.world.kaiten.cards))
-    called.query(NOTIFY)
-    wait_for(lambda: states(called) == {"done": 1})
-    thread.join()
-    assert "1 events over 1 records" in said(results[0])
+def test_an_announcement_of_its_own_account_ends_the_wait(called: Company) -> None:
+    ears = Announcements(called.database_url, ["kaiten"])
+    try:
+        assert ears.due() == []
+        called.query("select pg_notify('sync_inbox', 'hubspot')")
+        assert not ears.wait(0.1)
+        called.query("select pg_notify('sync_inbox', 'kaiten')")
+        assert ears.wait(10.0)
+        hint(called, "kaiten", "cards", 1)
+        assert ears.due() == ["kaiten"]
+    finally:
+        ears.close()
 
 
 def test_without_announcements_it_asks_by_itself(
@@ -131,6 +128,17 @@ def test_a_worker_keeps_what_took_time_to_make_and_between_ticks_one_connection(
     tick()
     held = "select application_name from pg_stat_activity where application_name like 'sync_assets%'"
     assert called.query(held) == [("sync_assets webhooks",)]
+
+
+def test_a_tick_that_is_over_for_dagster_alone_is_not_joined_by_the_next(
+    called: Company, tick: Callable[..., dg.SensorResult]
+) -> None:
+    tick()
+    hint(called, "kaiten", "cards", min(called.sandbox.world.kaiten.cards))
+    watch = sensors.watches["kaiten"]
+    with watch._watching:
+        assert said(tick()) == "kaiten: 0 events over 0 records; the watch before this one is not over"
+    assert states(called) == {"new": 1} and "1 events" in said(tick())
 
 
 def test_a_database_that_is_away_is_words_and_no_failure(

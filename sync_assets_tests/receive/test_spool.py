@@ -84,7 +84,11 @@ def test_w10_segments_end_and_go_one_by_one(
     assert segments(tmp_path) == []
 
 
-@pytest.mark.parametrize("tail", [b"\0", b"\0" * 100, FRAME.pack(9, 1)[:5], FRAME.pack(9, 1) + b"rec", b"\xff" * 50])
+@pytest.mark.parametrize(
+    "tail",
+    [b"\0", b"\0" * 100, FRAME.pack(9, 1)[:5], FRAME.pack(9, 1) + b"rec", b"\xff" * 50],
+    ids=["a byte", "zeros", "half a head", "half a record", "junk"],
+)
 def test_w10_a_torn_end_is_no_record_and_takes_none_with_it(
     tmp_path: Path, opened: Callable[[], Spool], tail: bytes
 ) -> None:

@@ -105,6 +105,20 @@ def test_of_several_events_that_are_worked_off_together_none_is_lost(shop: Compa
     assert 900_001 not in shop.raw("users", "bitrix")
 
 
+def test_w4_what_comes_late_does_not_undo_what_happened_after_it(shop: Company) -> None:
+    shop.synced("full", "bitrix", "users")
+    new, old = told("user.update", ID="900001", NAME="New"), told("user.update", ID="900001", NAME="Old")
+    for event, minutes in zip(events({"events": [new, old]}), (2, 1), strict=True):
+        shop.query(
+            "insert into sync.webhook_events"
+            " (account, system, event, entity, key, identity, is_unique, record, occurred_at) values"
+            " ('bitrix', 'bitrix', %s, 'users', %s, %s, true, %s, now() + %s * interval '1 minute')",
+            (event.name, event.key, event.identity.encode(), event.record, minutes),
+        )
+    inbox_worked_off(shop)
+    assert rows(shop, "users", 900_001) == [("shop", "New")]
+
+
 def test_what_the_api_shows_is_not_taken_from_the_shop(company: Company) -> None:
     company.synced("full", "bitrix")
     user, product = (min(company.raw(entity, "bitrix")) for entity in ("users", "products"))
