@@ -19,21 +19,26 @@ from sync_assets.automation.subjects import Subject, subjects
 WORDS = ("created", "updated", "deleted", "restored", "stage_changed", "responsible_changed")
 """What may have happened to a record; several of them at once."""
 
-NEXT = """
+WAITING = """
+select id from sync.change_events where rules_at is null and account = any(%s) order by id limit %s
+"""
+
+CLAIM = """
 select id, account, system, entity, key, kind, before, after, changed, occurred_at, origin, depth
   from sync.change_events e
- where rules_at is null and account = any(%s)
+ where id = %s and rules_at is null
    and not exists (select from sync.change_events p
                     where (p.account, p.entity, p.key) = (e.account, e.entity, e.key)
                       and p.rules_at is null and p.revision < e.revision)
- order by id limit 1 for update of e skip locked
+   for update of e skip locked
 """
 
 TAKEN = "update sync.change_events set rules_at = clock_timestamp() where id = %s"
 
 PASSED_BY = """
-update sync.change_events set rules_at = clock_timestamp()
- where rules_at is null and account = any(%s) and system || ' ' || entity <> all(%s)
+update sync.change_events set rules_at = clock_timestamp() where id in (
+  select id from sync.change_events
+   where rules_at is null and account = any(%s) and system || ' ' || entity <> all(%s) for update skip locked)
 """
 
 EXPIRE = """
@@ -81,9 +86,15 @@ class ChangeEvent:
         return not same(value_at(self.before, path), value_at(self.after, path))
 
 
-def claim(cursor: Cursor, accounts: Sequence[str]) -> ChangeEvent | None:
-    """The oldest change that no rule was held against yet, and that nobody else holds."""
-    cursor.execute(NEXT, (list(accounts),))
+def waiting(cursor: Cursor, accounts: Sequence[str], most: int) -> list[int]:
+    """The oldest changes that no rule was held against yet."""
+    cursor.execute(WAITING, (list(accounts), most))
+    return [id for (id,) in cursor.fetchall()]
+
+
+def claim(cursor: Cursor, id: int) -> ChangeEvent | None:
+    """None where it is taken, somebody holds it, or an earlier change of its record waits."""
+    cursor.execute(CLAIM, (id,))
     row = cursor.fetchone()
     return ChangeEvent(*row) if row else None
 

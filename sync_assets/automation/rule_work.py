@@ -30,7 +30,7 @@ insert into sync.rules (key, version, name, spec) values (%s, %s, %s, %s) on con
 DUE = "select distinct account from sync.change_events where account = any(%s) and rules_at is null"
 
 AT_ONCE = 500
-"""Records that a backfill looks at between two questions to Postgres."""
+"""Changes, or records of a backfill, that are asked for in one go."""
 
 STANDING = """
 select {key}::text, raw_json from {table} where {key} > %s order by {key} limit %s
@@ -74,15 +74,22 @@ def work_off(
     worked, until = Worked(), time.monotonic() + seconds
     listened = sorted({f"{r.subject.system} {r.subject.entity}" for r in found if r.enabled})
     database.transaction(partial(events.pass_by, accounts=accounts, listened=listened))
-    one = partial(_one, accounts=accounts, found=found, run_id=run_id)
-    while time.monotonic() < until and (states := database.transaction(one)) is not None:
-        worked.changes += 1
-        worked.states.update(states)
+    go_on = True
+    while go_on:
+        go_on = False
+        for id in database.transaction(partial(events.waiting, accounts=accounts, most=AT_ONCE)):
+            if time.monotonic() > until:
+                return worked
+            states = database.transaction(partial(_one, id=id, found=found, run_id=run_id))
+            if states is not None:
+                go_on = True
+                worked.changes += 1
+                worked.states.update(states)
     return worked
 
 
-def _one(cursor: Cursor, accounts: Sequence[str], found: Sequence[Rule], run_id: str | None) -> Sequence[str] | None:
-    if (event := events.claim(cursor, accounts)) is None:
+def _one(cursor: Cursor, id: int, found: Sequence[Rule], run_id: str | None) -> Sequence[str] | None:
+    if (event := events.claim(cursor, id)) is None:
         return None
     crash.point("after change claimed")
     current = _stored(cursor, event.account, event.entity, event.key)
