@@ -12,6 +12,7 @@ from sync_assets.errors import FixData, SyncError
 from sync_assets.load.database import Database
 from sync_assets.local import (
     PROJECT,
+    SENSORS,
     STATE,
     Clock,
     SandboxProcess,
@@ -117,7 +118,7 @@ def up() -> int:
         if accounts:
             if postgres is not None:
                 url = postgres.start()
-            env = {**own, "DATABASE_URL": url, "DAGSTER_HOME": str(PROJECT)}
+            env = {**SENSORS, **own, "DATABASE_URL": url, "DAGSTER_HOME": str(PROJECT)}
         else:
             if postgres is None:
                 raise FixData(

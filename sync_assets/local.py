@@ -32,6 +32,9 @@ from sync_assets.systems import SYSTEMS
 PROJECT = Path(__file__).resolve().parents[1]
 STATE = PROJECT / ".sync_assets"
 
+SENSORS = {"DAGSTER_GRPC_MAX_WORKERS": "32"}
+"""Threads of Dagster's code server: each sensor that watches for events holds one, and its own six would be too few."""
+
 
 @dataclass
 class SandboxProcess:
@@ -129,6 +132,7 @@ def bare_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
         **kept,
         "SYNC_ASSETS_ENV_FILE": os.devnull,
         "DAGSTER_HOME": str(PROJECT),
+        **SENSORS,
         "PYTHONUNBUFFERED": "1",
         **(more or {}),
     }

@@ -143,6 +143,7 @@ class Operation:
     None where nothing can be looked up: a letter of which nobody knows whether it arrived waits for a person."""
     knows: str = ""  # a query in the account's schema, whose rows `judge` gets
     in_step: str = ""  # a function of the account's schema: puts the rows with these keys back to what the source holds
+    apart: str = ""  # a view of the account's schema: rows that say something else although nothing is on its way
     coalesces: bool = False  # a later letter makes earlier ones of its record superfluous, field by field
     at_once: int = 25
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from psycopg2.extensions import cursor as Cursor  # noqa: N812
-
 from sync_assets.account import Account
 from sync_assets.automation import events, rule_work, rules, sequence_runs, sequence_steps, sequences
 from sync_assets.automation.rules import Rule
@@ -23,6 +21,10 @@ from sync_assets.load.announcements import Announcements
 from sync_assets.load.changes import CHANNEL
 from sync_assets.load.database import Database
 from sync_assets.settings import SyncSettings
+
+OF_SEQUENCES = "%(accounts)s"
+DUE = f"{rule_work.DUE} union {sequence_steps.DUE.replace(OF_SEQUENCES, '%s')}"
+"""One question on the connection that waits: whoever only waits holds no other."""
 
 ASK_AGAIN = 1.0
 """Seconds after which is asked for what is due, whether it was announced or not."""
@@ -86,7 +88,12 @@ class Reactions:
         self._settings = settings
         self._database = Database(url, wait=settings.sync_database_wait_seconds, name="sync_assets automation")
         self._announcements = Announcements(
-            url, self._accounts, name="sync_assets automation watch", channel=CHANNEL, due=rule_work.DUE
+            url,
+            self._accounts,
+            name="sync_assets automation watch",
+            channel=CHANNEL,
+            due=DUE,
+            more=[self._accounts] * sequence_steps.DUE.count(OF_SEQUENCES),
         )
         self._book: Book | None = None
         self._stamp: frozenset[tuple[str, int, int]] = frozenset()
@@ -130,7 +137,7 @@ class Reactions:
         until, total = time.monotonic() + seconds, Reacted()
         while True:
             try:
-                if not self._registered or not self.book or self._due():
+                if not self._registered or not self.book or self._announcements.due():
                     done = self.react(seconds=max(1.0, until - time.monotonic()))
                     total.rules.changes += done.rules.changes
                     total.rules.states.update(done.rules.states)
@@ -140,16 +147,10 @@ class Reactions:
             except SyncError as e:
                 total.problem(str(e))
             if not self.book or (left := until - time.monotonic()) <= 0:
+                if not total.any:
+                    self._database.close()
                 return total
             self._announcements.wait(min(ASK_AGAIN, left))
-
-    def _due(self) -> bool:
-        changed = bool(self._announcements.due())
-        return changed or bool(self._database.transaction(self._sequences_due))
-
-    def _sequences_due(self, cursor: Cursor) -> bool:
-        cursor.execute(sequence_steps.DUE, {"accounts": self._accounts})
-        return cursor.fetchone() is not None
 
     def _register(self, now: Book) -> None:
         if not self._registered:

@@ -117,7 +117,26 @@ def every_status_is_mapped(scope: WayBack) -> Finding:
     return Finding("every_status_is_mapped", not said, told, "ERROR" if scope.is_on else "WARN", facts)
 
 
+def both_sides_agree(scope: WayBack) -> Finding:
+    """Where nothing is on its way, a record says here what it says in its source."""
+
+    def work(cursor: Cursor) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for operation in scope.outbound.operations:
+            if operation.apart:
+                view = sql.Identifier(scope.account.schema, operation.apart)
+                cursor.execute(sql.SQL("select count(*) from {}").format(view))
+                (count,) = cursor.fetchone() or (0,)
+                found |= {f"select {scope.account.schema}.{operation.in_step}()": count} if count else {}
+        return found
+
+    found = scope.database.transaction(work)
+    said = [f"{count} records differ; to take what the source says: {remedy}" for remedy, count in found.items()]
+    facts = {"count": sum(found.values())}
+    return Finding("both_sides_agree", not said, "; ".join(said) or "they do", "WARN", facts)
+
+
 CHECKS: Mapping[str, Callable[[WayBack], Finding]] = {
     check.__name__: check
-    for check in (nothing_old_waits, nothing_was_given_up, the_way_is_open, every_status_is_mapped)
+    for check in (nothing_old_waits, nothing_was_given_up, the_way_is_open, every_status_is_mapped, both_sides_agree)
 }

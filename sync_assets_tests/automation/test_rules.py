@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 
+import psycopg2
 import pytest
 
 from sync_assets import crash
@@ -167,6 +169,19 @@ def test_w13_two_workers_take_each_change_once_and_a_records_changes_in_order(ru
         " where a.revision < b.revision and a.rules_at > b.rules_at"
     )
     assert ruled.company.query(inverted) == [(0,)]
+
+
+def test_w13_a_change_waits_for_the_one_before_it_of_its_record_and_for_no_other(ruled: Ruled) -> None:
+    ruled.rule("moves", LOG)
+    ruled.react()
+    lead, other = ruled.leads[:2]
+    ruled.move(lead)
+    ruled.move(lead, other, status=143)
+    with closing(psycopg2.connect(ruled.company.database_url)) as somebody, somebody.cursor() as cursor:
+        cursor.execute("select 1 from sync.change_events where key = %s and revision = 1 for update", (str(lead),))
+        assert ruled.react().rules.changes == 1
+        assert [key for key, _, _ in ruled.runs()] == [str(other)]
+    assert ruled.react().rules.changes == 2
 
 
 def test_a_rule_that_meets_a_bug_or_a_strange_value_stops_no_other(

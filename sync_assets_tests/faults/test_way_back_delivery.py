@@ -250,3 +250,15 @@ def test_r7_a_refused_webhook_closes_the_way_and_gives_nothing_up(shop: Shop) ->
     shop.due_now()
     shop.deliver()
     assert shop.status(order) == ("paid", "P")
+
+
+def test_r6_what_several_changes_rest_on_is_what_the_first_of_them_saw(shop: Shop) -> None:
+    """The shop's change between them was hidden by the first, so nobody has decided about it."""
+    order = shop.ids[0]
+    shop.here(order, "paid")
+    shop.there(order, "S")
+    shop.sync(order)
+    shop.here(order, "problem")
+    shop.deliver()
+    assert shop.states() == ["superseded", "conflict"] and shop.status(order) == ("in_delivery", "S")
+    shop.assert_at_rest()

@@ -90,6 +90,19 @@ def test_a_map_that_names_a_code_which_the_shop_lacks_is_told(shop: Installation
     assert code(shop, orders(shop)[0]) == "N"
 
 
+def test_a_status_that_was_set_while_triggers_were_off_is_found(shop: Installation) -> None:
+    order, given_up, *_ = orders(shop)
+    set_here(shop, given_up, "refunded")  # that is told by another check
+    shop.company.query(
+        f"set session_replication_role = replica; update bitrix.orders set crm_status = 'paid' where id = {order}"
+    )
+    run = shop.run("bitrix_order_status_push")
+    assert run.red() == {f"{ASSET} both_sides_agree": "WARN", f"{ASSET} nothing_was_given_up": "ERROR"}
+    assert "1 records differ" in {c.name: c.says for c in run.checks}["both_sides_agree"]
+    shop.company.query("select bitrix.orders_in_step()")
+    assert shop.company.query("select count(*) from bitrix.orders_out_of_step") == [(0,)]
+
+
 def test_what_waits_for_too_long_is_red_and_so_is_a_way_that_is_closed(shop: Installation) -> None:
     set_here(shop, orders(shop)[0], "paid")
     shop.company.query("update sync.outbox set created_at = now() - interval '1 hour'")

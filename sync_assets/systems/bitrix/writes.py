@@ -167,6 +167,7 @@ OUTBOUND = Outbound(
             look,
             knows=KNOWN,
             in_step="orders_in_step",
+            apart="orders_out_of_step",
             coalesces=True,
             at_once=COMMANDS,
         ),
