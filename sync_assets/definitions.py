@@ -34,7 +34,7 @@ def build_definitions(env: Mapping[str, str] | None = None) -> dg.Definitions:
         logging.getLogger("sync_assets").warning(line)
     settings = sync_settings(env)
     queued = queued_jobs(accounts)
-    outward = [*accounts, *http_accounts(settings)]
+    outward = [*accounts, *(http_accounts(settings) if accounts else [])]
     return dg.Definitions(
         assets=[
             report,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -131,3 +132,17 @@ def test_a_context_has_no_more_than_the_list_says(acting: Acting) -> None:
     acting.sequence(**wrong)
     found, (error,) = definitions(acting.folder)
     assert found == [] and "cannot be named here" in str(error) and error.where["line"] == 8
+
+
+def test_the_example_is_one_that_runs(acting: Acting) -> None:
+    (acting.folder / "sequences").mkdir()
+    example = Path(__file__).parents[2] / "automation" / "sequences" / "after_sale.yaml.example"
+    (acting.folder / "sequences" / "after_sale.yaml").write_text(example.read_text())
+    ((definition,), wrong) = definitions(acting.folder)
+    assert wrong == [] and len(definition.steps) == 3 and definition.window is not None
+    acting.work()
+    lead = open_leads(acting)[0]
+    acting.enrol(lead)
+    acting.work(now=due(acting))
+    acting.deliver()
+    assert acting.notes(lead)[0].startswith("After-sale care began for ")

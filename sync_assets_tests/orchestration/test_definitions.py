@@ -83,6 +83,8 @@ EDGES = {
     "bitrix/order_properties": {"bitrix/orders"},
     "hubspot/call_contacts": {"hubspot/calls", "hubspot/contacts", "hubspot/call_associations"},
     "bitrix/order_status_push": {"bitrix/orders", "bitrix/order_statuses"},
+    "kommo/action_push": {"kommo/leads", "kommo/contacts", "kommo/companies", "kommo/tasks"},
+    "sync/automation": set(),
     "sync/report": set(),
 }
 
@@ -158,7 +160,7 @@ def test_every_asset_has_every_check_and_each_check_says_what_it_is() -> None:
     wanted = {(f"{a.name}/{e.name}", check) for a, e in DECLARED for check in checks_of(e)}
     derived = ((a, d) for a in ACCOUNTS for d in a.system.derived)
     wanted |= {(f"{a.name}/{d.name}", f"one_row_for_each_of_{d.covers}") for a, d in derived}
-    wanted |= {("bitrix/order_status_push", name) for name in WAY_BACK}
+    wanted |= {(push, name) for name in WAY_BACK for push in ("bitrix/order_status_push", "kommo/action_push")}
     assert {(k.asset_key.to_user_string(), k.name) for k in specs} == wanted
     assert all(spec.description and spec.description.endswith(".") and not spec.blocking for spec in specs.values())
 
@@ -170,8 +172,9 @@ def test_jobs_and_schedules_have_the_promised_names_and_schedules_are_off() -> N
         for a in ("kaiten", "worksection", "hubspot", "kommo", "bitrix")
         for kind in ("full", "incremental")
     }
-    per_system = {"crm_sync_pipelines", "bitrix_order_status_push"}
-    assert job_names(definitions) == {"full_sync", "incremental_sync", "integrity_checks", *per_account, *per_system}
+    per_system = {"crm_sync_pipelines", "bitrix_order_status_push", "kommo_action_push"}
+    general = {"full_sync", "incremental_sync", "integrity_checks", "automation_due"}
+    assert job_names(definitions) == {*general, *per_account, *per_system}
     schedules = {s.name: s for s in definitions.schedules or [] if isinstance(s, dg.ScheduleDefinition)}
     assert {name: (s.job_name, s.cron_schedule) for name, s in schedules.items()} == {
         "kaiten_incremental_every_6_hours": ("kaiten_incremental_sync", "0 */6 * * *"),
@@ -185,6 +188,7 @@ def test_jobs_and_schedules_have_the_promised_names_and_schedules_are_off() -> N
         "bitrix_incremental_every_6_hours": ("bitrix_incremental_sync", "28 */6 * * *"),
         "bitrix_full_weekly": ("bitrix_full_sync", "28 3 * * 0"),
         "bitrix_order_status_push_every_5_minutes": ("bitrix_order_status_push", "*/5 * * * *"),
+        "kommo_action_push_every_5_minutes": ("kommo_action_push", "*/5 * * * *"),
     }
     assert {s.default_status for s in schedules.values()} == {dg.DefaultScheduleStatus.STOPPED}
 
@@ -197,7 +201,7 @@ def test_every_job_ends_with_the_report_and_selects_its_own_accounts() -> None:
         keys = {k.to_user_string() for k in layer.selected_asset_keys}
         assert "sync/report" in keys, name
         accounts = {k.partition("/")[0] for k in keys} - {"sync"}
-        if name == "integrity_checks":
+        if name in ("integrity_checks", "automation_due"):
             assert accounts == set()
         elif name == "crm_sync_pipelines":
             assert keys == {"kommo/pipelines", "kommo/statuses", "sync/report"}
@@ -206,7 +210,8 @@ def test_every_job_ends_with_the_report_and_selects_its_own_accounts() -> None:
 
 
 def test_the_queue_s_job_is_there_where_kommo_is_and_says_what_it_does() -> None:
-    assert "crm_sync_pipelines" not in job_names(build_definitions(BOTH)) and not build_definitions(BOTH).sensors
+    without = build_definitions(BOTH)
+    assert "crm_sync_pipelines" not in job_names(without) and [s.name for s in without.sensors or ()] == ["automation"]
     emea = {name.replace("KOMMO_", "KOMMO_EMEA_"): value for name, value in KOMMO.items()}
     definitions = build_definitions(KOMMO | emea)
     assert {n for n in job_names(definitions) if n.startswith("crm_")} == {
@@ -217,7 +222,7 @@ def test_the_queue_s_job_is_there_where_kommo_is_and_says_what_it_does() -> None
         keys = {k.to_user_string() for k in job.asset_layer.selected_asset_keys}
         assert keys == {f"{account}/pipelines", f"{account}/statuses", "sync/report"}
         assert "pipelines and their statuses" in str(job.description) and "crm-sync-pipelines" in str(job.description)
-    (sensor,) = definitions.sensors or ()
+    sensor, _automation = definitions.sensors or ()
     assert sensor.default_status == dg.DefaultSensorStatus.RUNNING, "sync.jobs tells the truth without being asked"
 
 
