@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -169,6 +170,10 @@ class Reactions:
 
 
 def _stamp(folder: Path) -> frozenset[tuple[str, int, int]]:
-    """What changes when a file does."""
-    paths = [path for sub in (rules.FOLDER, sequences.FOLDER) for path in (folder / sub).glob("*.yaml")]
-    return frozenset((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in paths)
+    """What changes when a file does, or comes, or goes."""
+    found = set()
+    for path in (path for sub in (rules.FOLDER, sequences.FOLDER) for path in (folder / sub).glob("*.yaml")):
+        with suppress(FileNotFoundError):
+            stat = path.stat()
+            found.add((str(path), stat.st_mtime_ns, stat.st_size))
+    return frozenset(found)
