@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from sync_assets.automation.conditions import same
@@ -19,17 +20,20 @@ from sync_assets.automation.subjects import Subject, subjects
 WORDS = ("created", "updated", "deleted", "restored", "stage_changed", "responsible_changed")
 """What may have happened to a record; several of them at once."""
 
+RULES, SEQUENCES = "rules_at", "sequenced_at"
+"""Who takes changes up, by the column in which each notes that it did."""
+
 NEXT = """
 select id, account, system, entity, key, kind, before, after, changed, occurred_at, origin, depth
   from sync.change_events e
- where rules_at is null and account = any(%s)
+ where {taken} is null and account = any(%s)
    and not exists (select from sync.change_events p
                     where (p.account, p.entity, p.key) = (e.account, e.entity, e.key)
-                      and p.rules_at is null and p.revision < e.revision)
+                      and p.{taken} is null and p.revision < e.revision)
  order by id limit 1 for update of e skip locked
 """
 
-TAKEN = "update sync.change_events set rules_at = clock_timestamp() where id = %s"
+TAKEN = "update sync.change_events set {taken} = clock_timestamp() where id = %s"
 
 PASSED_BY = """
 update sync.change_events set rules_at = clock_timestamp()
@@ -81,15 +85,23 @@ class ChangeEvent:
         return not same(value_at(self.before, path), value_at(self.after, path))
 
 
-def claim(cursor: Cursor, accounts: Sequence[str]) -> ChangeEvent | None:
-    """The oldest change that no rule was held against yet, and that nobody else holds."""
-    cursor.execute(NEXT, (list(accounts),))
+def claim(cursor: Cursor, accounts: Sequence[str], by: str = RULES) -> ChangeEvent | None:
+    """The oldest change that these have not taken up yet, and that nobody else holds."""
+    cursor.execute(sql.SQL(NEXT).format(taken=sql.Identifier(by)), (list(accounts),))
     row = cursor.fetchone()
     return ChangeEvent(*row) if row else None
 
 
-def taken(cursor: Cursor, event: ChangeEvent) -> None:
-    cursor.execute(TAKEN, (event.id,))
+def taken(cursor: Cursor, event: ChangeEvent, by: str = RULES) -> None:
+    cursor.execute(sql.SQL(TAKEN).format(taken=sql.Identifier(by)), (event.id,))
+
+
+def stored(cursor: Cursor, account: str, entity: str, key: str) -> Record | None:
+    """The record as it is now; None where it is gone."""
+    statement = sql.SQL("select raw_json from {} where id = %s").format(sql.Identifier(account, entity))
+    cursor.execute(statement, (key,))
+    row = cursor.fetchone()
+    return row[0] if row else None
 
 
 def pass_by(cursor: Cursor, accounts: Sequence[str], listened: Sequence[str]) -> int:

@@ -14,7 +14,6 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from sync_assets import crash
 from sync_assets.automation import events
-from sync_assets.automation.fields import Record
 from sync_assets.automation.rule_runs import Case, applies, has_run, run, run_all
 from sync_assets.automation.rules import Rule
 from sync_assets.errors import BadAutomation
@@ -85,7 +84,7 @@ def _one(cursor: Cursor, accounts: Sequence[str], found: Sequence[Rule], run_id:
     if (event := events.claim(cursor, accounts)) is None:
         return None
     crash.point("after change claimed")
-    current = _stored(cursor, event.account, event.entity, event.key)
+    current = events.stored(cursor, event.account, event.entity, event.key)
     states = run_all(cursor, found, event, current, run_id=run_id)
     events.taken(cursor, event)
     crash.point("before rules commit")
@@ -121,16 +120,9 @@ def backfill(
 
 
 def _standing(cursor: Cursor, rule: Rule, account: str, key: str, run_id: str | None) -> str | None:
-    record = _stored(cursor, account, rule.subject.entity, key)
+    record = events.stored(cursor, account, rule.subject.entity, key)
     if record is None or not applies(rule, case := Case.standing(rule, account, key, record)):
         return None
     if has_run(cursor, rule, case):
         return None
     return run(cursor, rule, case, run_id=run_id)
-
-
-def _stored(cursor: Cursor, account: str, entity: str, key: str) -> Record | None:
-    statement = sql.SQL("select raw_json from {} where id = %s").format(sql.Identifier(account, entity))
-    cursor.execute(statement, (key,))
-    row = cursor.fetchone()
-    return row[0] if row else None
