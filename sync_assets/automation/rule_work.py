@@ -29,7 +29,7 @@ insert into sync.rules (key, version, name, spec) values (%s, %s, %s, %s) on con
 DUE = "select distinct account from sync.change_events where account = any(%s) and rules_at is null"
 
 AT_ONCE = 500
-"""Records that a backfill looks at between two questions to Postgres."""
+"""Records of a backfill that are asked for in one go."""
 
 STANDING = """
 select {key}::text, raw_json from {table} where {key} > %s order by {key} limit %s
@@ -73,15 +73,15 @@ def work_off(
     worked, until = Worked(), time.monotonic() + seconds
     listened = sorted({f"{r.subject.system} {r.subject.entity}" for r in found if r.enabled})
     database.transaction(partial(events.pass_by, accounts=accounts, listened=listened))
-    one = partial(_one, accounts=accounts, found=found, run_id=run_id)
-    while time.monotonic() < until and (states := database.transaction(one)) is not None:
+    one = partial(_one, found=found, run_id=run_id)
+    for states in events.take_up(database, accounts, events.RULES, one, until):
         worked.changes += 1
         worked.states.update(states)
     return worked
 
 
-def _one(cursor: Cursor, accounts: Sequence[str], found: Sequence[Rule], run_id: str | None) -> Sequence[str] | None:
-    if (event := events.claim(cursor, accounts)) is None:
+def _one(cursor: Cursor, id: int, found: Sequence[Rule], run_id: str | None) -> Sequence[str] | None:
+    if (event := events.claim(cursor, id)) is None:
         return None
     crash.point("after change claimed")
     current = events.stored(cursor, event.account, event.entity, event.key)

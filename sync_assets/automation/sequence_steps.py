@@ -119,23 +119,21 @@ def work_off(
     triggers = [definition for definition in found if definition.trigger and definition.enabled]
     listened = [f"{definition.subject.system} {definition.subject.entity}" for definition in triggers]
     database.query(PASSED_BY, (list(accounts), listened))
-    for take in (partial(_next_event, triggers=triggers), _next_run):
-        while time.monotonic() < until:
-            outcomes = database.transaction(partial(take, accounts=list(accounts), now=now))
-            if outcomes is None:
-                break
-            worked.counts.update(outcomes)
+    change = partial(_change, now=now, triggers=triggers)
+    for outcomes in events.take_up(database, list(accounts), events.SEQUENCES, change, until):
+        worked.counts.update(outcomes)
+    run = partial(_next_run, accounts=list(accounts), now=now)
+    while time.monotonic() < until and (done := database.transaction(run)) is not None:
+        worked.counts.update(done)
     return worked
 
 
 # Changes.
 
 
-def _next_event(
-    cursor: Cursor, accounts: Sequence[str], now: datetime | None, triggers: Sequence[Definition]
-) -> list[str] | None:
-    """Ends whom a change ends, then begins with whom it begins; None where there is no change."""
-    if (event := events.claim(cursor, accounts, events.SEQUENCES)) is None:
+def _change(cursor: Cursor, id: int, now: datetime | None, triggers: Sequence[Definition]) -> list[str] | None:
+    """Ends whom a change ends, then begins with whom it begins; None where it is not to be had."""
+    if (event := events.claim(cursor, id, events.SEQUENCES)) is None:
         return None
     current = events.stored(cursor, event.account, event.entity, event.key)
     outcomes: list[str] = []

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from sync_assets.automation.reactions import Reacted, Reactions
+from sync_assets.automation.rule_work import work_off
+from sync_assets.automation.rules import rules
 from sync_assets.send.deliver import Delivered, deliver
 from sync_assets_tests.company import Company
 from sync_assets_tests.inbox.hints import hint, worked_off
@@ -57,6 +59,11 @@ class Ruled:
             return reactions.react(**more)
         finally:
             reactions.close()
+
+    def take_up(self) -> int:
+        """How many changes the rules alone can take up now."""
+        with self.company.connected("kommo") as connection:
+            return work_off(connection.database, ["kommo"], rules(self.folder)[0]).changes
 
     def move(self, *leads: int, status: int = 142) -> None:
         """Somebody moves leads, and a webhook tells of it."""

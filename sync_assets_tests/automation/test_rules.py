@@ -179,9 +179,20 @@ def test_w13_a_change_waits_for_the_one_before_it_of_its_record_and_for_no_other
     ruled.move(lead, other, status=143)
     with closing(psycopg2.connect(ruled.company.database_url)) as somebody, somebody.cursor() as cursor:
         cursor.execute("select 1 from sync.change_events where key = %s and revision = 1 for update", (str(lead),))
-        assert ruled.react().rules.changes == 1
+        assert ruled.take_up() == 1
         assert [key for key, _, _ in ruled.runs()] == [str(other)]
-    assert ruled.react().rules.changes == 2
+    assert ruled.take_up() == 2
+
+
+def test_a_change_that_is_taken_up_twice_runs_each_rule_once(ruled: Ruled) -> None:
+    """Postgres keeps to it, not only the note that a change was taken."""
+    ruled.rule("won", TASK, LOG, more=WON)
+    ruled.react()
+    ruled.move(ruled.leads[0])
+    ruled.react()
+    ruled.company.query("update sync.change_events set rules_at = null")
+    assert ruled.react().rules.states == {}
+    assert len(ruled.runs()) == len(ruled.letters()) == ruled.logged() == 1
 
 
 def test_a_rule_that_meets_a_bug_or_a_strange_value_stops_no_other(

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sync_assets import cli
+from sync_assets.automation import rule_work
 from sync_assets_tests.automation.ruling import Ruled
 
 LOG = 'do: log, text: "{{key}}"'
@@ -48,6 +49,25 @@ def test_each_record_that_is_in_the_state_runs_once_however_often_it_is_asked_fo
         "select details from sync.activity_logs where key = %s and activity = 'rule_executed'", (str(there[0]),)
     )
     assert (said["previousState"], said["currentState"], said["happened"]) == (None, 142, ["backfill"])
+
+
+def test_a_change_that_comes_in_between_is_seen_by_the_backfill(
+    ruled: Ruled, ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ruled.rule("won", LOG, more=WON)
+    ruled.react()
+    lead = ruled.leads[0]
+    applies, ran = rule_work.applies, []
+
+    def then(*given: Any) -> bool:
+        if not ran:
+            ran.append(ruled.react())
+        return applies(*given)
+
+    ruled.move(lead)
+    monkeypatch.setattr(rule_work, "applies", then)
+    ask("backfill", "won")
+    assert [key for key, _, _ in ruled.runs()].count(str(lead)) == 1
 
 
 def test_a_backfill_keeps_to_the_limits(ruled: Ruled, ask: Any) -> None:
