@@ -5,6 +5,7 @@ Nothing is mocked: sockets, Postgres and the sandbox are real. The canary of `ca
 
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import count
@@ -35,6 +36,11 @@ IMPATIENT = {
     "SYNC_MAX_WAIT_SECONDS": "5",
     "SYNC_DATABASE_WAIT_SECONDS": "5",
 }
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A suite that was started in the background is deaf to it; Dagster would make it deaf to SIGTERM too, and all that
+    # it starts as well.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -57,7 +57,8 @@ def tags(record: Record) -> list[str]:
     held = record.get("tags")
     if held is None and isinstance(embedded := record.get("_embedded"), Mapping):
         held = embedded.get("tags")
-    named = (tag.get("name") if isinstance(tag, Mapping) else tag for tag in held or () if isinstance(held, list))
+    listed = held if isinstance(held, list) else []
+    named = (tag.get("name") if isinstance(tag, Mapping) else tag for tag in listed)
     return [str(name) for name in named if name is not None]
 
 

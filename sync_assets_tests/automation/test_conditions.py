@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sync_assets.automation.conditions import Comparison, Every, Not, Some, holds, parse_condition, same
@@ -236,6 +236,7 @@ def test_no_record_makes_a_condition_fail_and_logic_holds(
         assert found is not None and not so(Comparison(one.side, one.path, "lte", one.value))
 
 
+@example(None, {"tags": True}, ("tags",))
 @settings(max_examples=50)
 @given(RECORDS, RECORDS, PATHS)
 def test_changed_means_that_something_went_from_something_to_something_else(before: Any, after: Any, path: Any) -> None:
