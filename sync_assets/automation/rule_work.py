@@ -14,7 +14,6 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from sync_assets import crash
 from sync_assets.automation import events
-from sync_assets.automation.fields import Record
 from sync_assets.automation.rule_runs import Case, applies, has_run, run, run_all
 from sync_assets.automation.rules import Rule
 from sync_assets.errors import BadAutomation
@@ -30,7 +29,7 @@ insert into sync.rules (key, version, name, spec) values (%s, %s, %s, %s) on con
 DUE = "select distinct account from sync.change_events where account = any(%s) and rules_at is null"
 
 AT_ONCE = 500
-"""Changes, or records of a backfill, that are asked for in one go."""
+"""Records of a backfill that are asked for in one go."""
 
 STANDING = """
 select {key}::text, raw_json from {table} where {key} > %s order by {key} limit %s
@@ -74,17 +73,10 @@ def work_off(
     worked, until = Worked(), time.monotonic() + seconds
     listened = sorted({f"{r.subject.system} {r.subject.entity}" for r in found if r.enabled})
     database.transaction(partial(events.pass_by, accounts=accounts, listened=listened))
-    go_on = True
-    while go_on:
-        go_on = False
-        for id in database.transaction(partial(events.waiting, accounts=accounts, most=AT_ONCE)):
-            if time.monotonic() > until:
-                return worked
-            states = database.transaction(partial(_one, id=id, found=found, run_id=run_id))
-            if states is not None:
-                go_on = True
-                worked.changes += 1
-                worked.states.update(states)
+    one = partial(_one, found=found, run_id=run_id)
+    for states in events.take_up(database, accounts, events.RULES, one, until):
+        worked.changes += 1
+        worked.states.update(states)
     return worked
 
 
@@ -92,7 +84,7 @@ def _one(cursor: Cursor, id: int, found: Sequence[Rule], run_id: str | None) -> 
     if (event := events.claim(cursor, id)) is None:
         return None
     crash.point("after change claimed")
-    current = _stored(cursor, event.account, event.entity, event.key)
+    current = events.stored(cursor, event.account, event.entity, event.key)
     states = run_all(cursor, found, event, current, run_id=run_id)
     events.taken(cursor, event)
     crash.point("before rules commit")
@@ -128,16 +120,9 @@ def backfill(
 
 
 def _standing(cursor: Cursor, rule: Rule, account: str, key: str, run_id: str | None) -> str | None:
-    record = _stored(cursor, account, rule.subject.entity, key)
+    record = events.stored(cursor, account, rule.subject.entity, key)
     if record is None or not applies(rule, case := Case.standing(rule, account, key, record)):
         return None
     if has_run(cursor, rule, case):
         return None
     return run(cursor, rule, case, run_id=run_id)
-
-
-def _stored(cursor: Cursor, account: str, entity: str, key: str) -> Record | None:
-    statement = sql.SQL("select raw_json from {} where id = %s").format(sql.Identifier(account, entity))
-    cursor.execute(statement, (key,))
-    row = cursor.fetchone()
-    return row[0] if row else None

@@ -19,10 +19,10 @@ from datetime import datetime
 from functools import partial
 
 import psycopg2
-from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from sync_assets import crash
+from sync_assets.automation import events
 from sync_assets.automation.actions import Context, enqueue
 from sync_assets.automation.conditions import holds, same
 from sync_assets.automation.events import ChangeEvent
@@ -43,22 +43,14 @@ from sync_assets.automation.sequences import Definition, Step
 from sync_assets.errors import ActionRefused
 from sync_assets.load.database import Database
 
-EVENT = """
-select id, account, system, entity, key, kind, before, after, changed, occurred_at, origin, depth
-  from sync.change_events e
- where sequenced_at is null and account = any(%s)
-   and not exists (select from sync.change_events p
-                    where (p.account, p.entity, p.key) = (e.account, e.entity, e.key)
-                      and p.sequenced_at is null and p.revision < e.revision)
- order by id limit 1 for update of e skip locked
-"""
 PASSED_BY = """
-update sync.change_events e set sequenced_at = clock_timestamp()
- where sequenced_at is null and account = any(%s) and e.system || ' ' || e.entity <> all(%s)
-   and not exists (select from sync.sequence_runs r where r.status = 'active'
-                      and (r.account, r.entity, r.key) = (e.account, e.entity, e.key))
+update sync.change_events set sequenced_at = clock_timestamp()
+ where id in (select e.id from sync.change_events e
+               where sequenced_at is null and account = any(%s) and e.system || ' ' || e.entity <> all(%s)
+                 and not exists (select from sync.sequence_runs r where r.status = 'active'
+                                    and (r.account, r.entity, r.key) = (e.account, e.entity, e.key))
+                 for update skip locked)
 """
-TAKEN = "update sync.change_events set sequenced_at = clock_timestamp() where id = %s"
 
 TAKE = f"""
 select {RUN} from sync.sequence_runs r
@@ -127,28 +119,23 @@ def work_off(
     triggers = [definition for definition in found if definition.trigger and definition.enabled]
     listened = [f"{definition.subject.system} {definition.subject.entity}" for definition in triggers]
     database.query(PASSED_BY, (list(accounts), listened))
-    for take in (partial(_next_event, triggers=triggers), _next_run):
-        while time.monotonic() < until:
-            outcomes = database.transaction(partial(take, accounts=list(accounts), now=now))
-            if outcomes is None:
-                break
-            worked.counts.update(outcomes)
+    change = partial(_change, now=now, triggers=triggers)
+    for outcomes in events.take_up(database, list(accounts), events.SEQUENCES, change, until):
+        worked.counts.update(outcomes)
+    run = partial(_next_run, accounts=list(accounts), now=now)
+    while time.monotonic() < until and (done := database.transaction(run)) is not None:
+        worked.counts.update(done)
     return worked
 
 
 # Changes.
 
 
-def _next_event(
-    cursor: Cursor, accounts: Sequence[str], now: datetime | None, triggers: Sequence[Definition]
-) -> list[str] | None:
-    """Ends whom a change ends, then begins with whom it begins; None where there is no change."""
-    cursor.execute(EVENT, (accounts,))
-    row = cursor.fetchone()
-    if row is None:
+def _change(cursor: Cursor, id: int, now: datetime | None, triggers: Sequence[Definition]) -> list[str] | None:
+    """Ends whom a change ends, then begins with whom it begins; None where it is not to be had."""
+    if (event := events.claim(cursor, id, events.SEQUENCES)) is None:
         return None
-    event = ChangeEvent(*row)
-    current = _current(cursor, event.account, event.entity, event.key)
+    current = events.stored(cursor, event.account, event.entity, event.key)
     outcomes: list[str] = []
     cursor.execute(OF_RECORD, (event.account, event.entity, event.key, None, None))
     for run in [Run(*values) for values in cursor.fetchall()]:
@@ -163,7 +150,7 @@ def _next_event(
                 record=current, by=f"{definition.key} itself", event=event.id, depth=event.depth, now=now,
             )  # fmt: skip
             outcomes += ["begun"] if begun else []
-    cursor.execute(TAKEN, (event.id,))
+    events.taken(cursor, event, events.SEQUENCES)
     crash.point("after changes")
     return outcomes
 
@@ -191,7 +178,7 @@ def _next_run(cursor: Cursor, accounts: Sequence[str], now: datetime | None) -> 
     if row is None:
         return None
     run = Run(*row)
-    current = _current(cursor, run.account, run.entity, run.key)
+    current = events.stored(cursor, run.account, run.entity, run.key)
     # Nothing has happened to it here, so nothing has changed.
     if why := over(cursor, run, current, current, current):
         finish(cursor, run, *why)
@@ -265,10 +252,3 @@ def _context(run: Run, definition: Definition, current: Record | None) -> Contex
         run.account, run.system, run.entity, run.key, before=current, after=current, current=current, words=words,
         cause=f"sequence {run.sequence_key}", event=None,
     )  # fmt: skip
-
-
-def _current(cursor: Cursor, account: str, entity: str, key: str) -> Record | None:
-    table = sql.Identifier(account, entity)
-    cursor.execute(sql.SQL("select raw_json from {} where id = %s").format(table), (key,))
-    row = cursor.fetchone()
-    return row[0] if row else None

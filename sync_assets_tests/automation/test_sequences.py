@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import closing
 from datetime import timedelta
 
 import psycopg2
@@ -87,6 +88,14 @@ def test_the_same_event_enrols_once(acting: Acting) -> None:
         acting.enrol(acting.leads[0], event=7)
         acting.work()
     assert acting.runs() == [("completed", 1, None)]
+
+
+def test_an_event_that_is_told_twice_does_not_replace_what_it_began(acting: Acting) -> None:
+    acting.sequence(re_enrol="replace", steps=[{**LOG, "delay": "1h"}])
+    acting.work()
+    for _ in range(2):
+        acting.enrol(acting.leads[0], event=7)
+    assert acting.runs() == [("active", 1, None)]
 
 
 def test_many_who_enrol_at_the_same_moment_begin_one_run(acting: Acting) -> None:
@@ -230,6 +239,18 @@ def test_two_workers_do_each_step_once(acting: Acting) -> None:
     assert {run[0] for run in acting.runs()} == {"completed"}
     assert {len(acting.notes(lead)) for lead in acting.leads} == {2}
     assert acting.company.query("select count(*) from sync.outbox") == [(2 * len(acting.leads),)]
+
+
+def test_a_run_that_somebody_holds_holds_up_no_other(acting: Acting) -> None:
+    acting.sequence(steps=[LOG])
+    acting.work()
+    held, free = acting.leads[:2]
+    acting.enrol(held)
+    acting.enrol(free)
+    with closing(psycopg2.connect(acting.company.database_url)) as somebody, somebody.cursor() as cursor:
+        cursor.execute("select from sync.sequence_runs where key = %s for update", (str(held),))
+        assert acting.work().counts == {"done": 1, "completed": 1}
+    assert acting.work().counts == {"done": 1, "completed": 1}
 
 
 def test_a_second_row_of_a_step_is_refused_by_postgres_itself(acting: Acting) -> None:
