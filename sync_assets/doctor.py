@@ -15,6 +15,7 @@ from rich.table import Table
 
 from sync_assets.account import Account, connected_accounts, former_names
 from sync_assets.errors import SyncError
+from sync_assets.exposure import exposed
 from sync_assets.load.database import Database, plain_url
 from sync_assets.load.migrations import pending
 from sync_assets.settings import SyncSettings, environment, sync_settings
@@ -57,6 +58,8 @@ def diagnose() -> Iterator[Line]:
     for said in left_out:
         yield Line("settings", "note", said)
     yield Line("settings", "ok", f"{len(accounts)} accounts: {', '.join(a.name for a in accounts) or 'none'}")
+    for found in exposed(settings, env):
+        yield Line(found.what, found.state, found.says, found.todo)
     if settings.database_url is None:
         yield Line(
             "database", "bad", "DATABASE_URL is not set", "set it; make demo and make up bring a Postgres of their own"

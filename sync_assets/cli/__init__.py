@@ -158,7 +158,7 @@ def status(
 
 @app.command()
 def doctor() -> None:
-    """Checks settings, database and pooler, APIs, tokens, clocks and versions; exits with 1 where a line is red."""
+    """Checks settings, what lies open, database and pooler, APIs, tokens, clocks; exits with 1 where a line is red."""
     from sync_assets.doctor import diagnose, table
     from sync_assets.tables import console
 
