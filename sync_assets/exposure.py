@@ -19,11 +19,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from sync_assets.settings import ENV_FILE, LOOPBACK, SyncSettings
 
-KNOWN_PASSWORDS = frozenset(
-    ("admin", "changeme", "default", "demo", "example", "letmein", "pass", "password", "postgres", "qwerty", "root")
-    + ("secret", "supabase", "test", "user", "123456", "12345678", "your-password")
-    + ("your-super-secret-and-long-postgres-password",)
-)
+KNOWN_PASSWORDS = frozenset((
+    "admin", "changeme", "default", "demo", "example", "letmein", "pass", "password", "postgres", "qwerty", "root",
+    "secret", "supabase", "test", "user", "123456", "12345678", "your-password",
+    "your-super-secret-and-long-postgres-password",
+))  # fmt: skip
 """What set-ups are shipped with, and what our own .env.example shows."""
 
 SHORT = 12
