@@ -1,4 +1,4 @@
-"""Backup and restore by the very commands of docs/deploy.md: nothing is lost, and syncs go on where the backup stood."""
+"""Backup and restore by the commands of docs/deploy.md: nothing is lost, and syncs go on where the backup stood."""
 
 import os
 import re
@@ -20,8 +20,10 @@ COMMANDS = re.findall(r"^pg_(?:dump|restore) .*$", (PROJECT / "docs" / "deploy.m
 
 SEQUENCES = "select schemaname, sequencename, last_value from pg_sequences order by 1, 2"
 OBJECTS = """
-select n.nspname, c.relname, c.relkind::text, (select count(*) from pg_attribute a where a.attrelid = c.oid and attnum > 0),
-       (select count(*) from pg_trigger t where t.tgrelid = c.oid), (select count(*) from pg_constraint k where k.conrelid = c.oid)
+select n.nspname, c.relname, c.relkind::text,
+       (select count(*) from pg_attribute a where a.attrelid = c.oid and attnum > 0 and not attisdropped),
+       (select count(*) from pg_trigger t where t.tgrelid = c.oid),
+       (select count(*) from pg_constraint k where k.conrelid = c.oid)
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
  where n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema' order by 1, 2
 """
