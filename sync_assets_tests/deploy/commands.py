@@ -32,6 +32,13 @@ def of_compose() -> list[Process]:
     return [Process(name, [str(w) for w in s["command"]], s.get("environment", {})) for name, s in services.items()]
 
 
+def health_checks() -> list[Process]:
+    services = compose()["services"]
+    checks = {name: [str(w) for w in s["healthcheck"]["test"]] for name, s in services.items() if "healthcheck" in s}
+    assert all(words[0] == "CMD" for words in checks.values())
+    return [Process(f"{name}'s health", words[1:], {}) for name, words in checks.items()]
+
+
 def of_systemd() -> list[Process]:
     return [
         Process(path.name, shlex.split(option(path, "ExecStart")[0]), assignments(path))

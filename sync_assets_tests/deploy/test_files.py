@@ -25,6 +25,7 @@ from sync_assets_tests.deploy.commands import (
     UNITS,
     Process,
     compose,
+    health_checks,
     manifests,
     of_compose,
     of_dockerfile,
@@ -34,7 +35,7 @@ from sync_assets_tests.deploy.commands import (
     option,
 )
 
-PROCESSES = [*of_compose(), *of_systemd(), *of_helm(), *of_workflow(), *of_dockerfile()]
+PROCESSES = [*of_compose(), *of_systemd(), *of_helm(), *of_workflow(), *of_dockerfile(), *health_checks()]
 PROGRAMS: dict[str, Callable[[], Any]] = {
     "sync-assets": lambda: get_command(app),
     "dagster": create_dagster_cli,
@@ -62,6 +63,11 @@ RUN = [process for process in PROCESSES if process.words]
 def test_every_command_is_one_that_is_installed_and_takes_its_words(process: Process) -> None:
     words = [re.sub(r"^(/app|/opt/sync_assets)/", f"{PROJECT}/", word) for word in process.words]
     name = Path(words[0]).name
+    if name == "python":
+        compile(words[2], process.where, "exec")
+        return
+    if name == "pg_isready":
+        return  # of the image of Postgres
     if name == "make":
         done = subprocess.run(["make", "--dry-run", *words[1:]], cwd=PROJECT, capture_output=True, check=False)
         assert done.returncode == 0

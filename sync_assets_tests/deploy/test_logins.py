@@ -61,7 +61,8 @@ def test_each_login_connects_and_is_no_more_than_it_should_be(urls: dict[str, st
     asked = """
     select session_user, rolsuper or rolcreaterole or rolcreatedb or rolbypassrls or rolreplication,
            (select array_agg(g.rolname::text order by 1) from pg_roles g
-             where pg_has_role(session_user, g.oid, 'member') and g.rolname <> session_user and g.rolname not like 'pg\\_%')
+             where pg_has_role(session_user, g.oid, 'member') and g.rolname <> session_user
+               and g.rolname not like 'pg\\_%')
       from pg_roles where rolname = session_user
     """
     for kind, url in urls.items():

@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+from dagster._grpc.client import DagsterGrpcClient
 
 from sync_assets.local import PROJECT, bare_environment
 from sync_assets.local_webhooks import free_port
@@ -53,6 +54,7 @@ JOB = {
     },
     "mode": "default",
 }
+DAEMONS = "query { instance { daemonHealth { id allDaemonStatuses { required healthy } } } }"
 ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
 
 
@@ -161,7 +163,8 @@ def test_the_processes_of_compose_work_together(processes: Set) -> None:
     # As depends_on has it: the code server and the receiver after the migration, the others after the code server.
     code_server, _ = processes.start("code"), processes.start("receiver")
     wait_for(lambda: listens(processes.ports["4000"]), code_server, timeout=120)
-    until(lambda: processes.check("code") == 0, processes)
+    client = DagsterGrpcClient(host="127.0.0.1", port=processes.ports["4000"])
+    wait_for(lambda: client.health_check_query() == "SERVING", code_server, timeout=120)
     processes.start("webserver"), processes.start("daemon")
 
     def told(url: str) -> httpx.Response | None:
@@ -181,12 +184,16 @@ def test_the_processes_of_compose_work_together(processes: Set) -> None:
     def state() -> str:
         return str(processes.ask(STATE, id=run)["runOrError"]["status"])
 
+    def daemons() -> list[dict[str, bool]]:
+        return list(processes.ask(DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"])
+
     until(lambda: state() in ENDED, processes)
     assert state() == "SUCCESS", processes.processes["code"].last_lines()
 
     health = told(processes.url("8401", "/health"))
     assert health is not None and (health.status_code, health.json()["status"]) == (200, "ok")
-    for name in ("daemon", "webserver", "receiver"):
+    until(lambda: all(daemon["healthy"] for daemon in daemons() if daemon["required"]), processes)
+    for name in ("webserver", "receiver"):
         assert processes.check(name) == 0, name
     ended = processes.processes.pop("receiver")
     ended.end(10.0)
