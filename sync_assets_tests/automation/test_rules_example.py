@@ -32,10 +32,12 @@ def test_a_fresh_checkout_does_nothing_by_itself() -> None:
     assert {path.parent.name for path in AUTOMATION.glob("*/*.yaml.example")} == {"rules", "sequences"}
 
 
-def test_the_rule_of_the_readme_runs(ruled: Ruled) -> None:
+def test_the_rule_and_the_sequence_of_the_readme_run(ruled: Ruled) -> None:
     blocks = re.findall(r"^```yaml\n(.*?)^```", (PROJECT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    (ruled.folder / "rules").mkdir()
-    (ruled.folder / "rules" / "won.yaml").write_text(next(text for text in blocks if text.startswith("key: won")))
+    for folder, key in (("rules", "won"), ("sequences", "care")):
+        (ruled.folder / folder).mkdir()
+        text = next(text for text in blocks if text.startswith(f"key: {key}\n"))
+        (ruled.folder / folder / f"{key}.yaml").write_text(text)
     assert ruled.react().problems == []
     rich, poor = ruled.leads[:2]
     for lead, price in ((rich, 10_000), (poor, 9_999)):
@@ -45,3 +47,5 @@ def test_the_rule_of_the_readme_runs(ruled: Ruled) -> None:
     ruled.deliver()
     assert ruled.runs() == [(str(rich), "done", None)]
     assert len(ruled.tasks(rich)) == 1 and ruled.tasks(poor) == []
+    started = "select sequence_key, key, enrolled_by from sync.sequence_runs"
+    assert ruled.company.query(started) == [("care", str(rich), "rule won")]
