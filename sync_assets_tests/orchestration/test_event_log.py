@@ -15,13 +15,13 @@ from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
 
-from sync_assets.orchestration.event_log import EventLog
+from sync_assets.orchestration.event_log import BATCH, EventLog
 from sync_assets.orchestration.storage import PostgresStorage, dagster_url
 from sync_assets.postgres import EmbeddedPostgres
 
 EVENTS = "select dagster_event_type, step_key, asset_key, partition from dagster.event_logs order by id"
 CHECKS = """
-select c.asset_key, check_name, execution_status, partition, e.dagster_event_type, m.dagster_event_type
+select c.asset_key, check_name, execution_status, c.partition, e.dagster_event_type, m.dagster_event_type
   from dagster.asset_check_executions c join dagster.event_logs e on e.id = c.evaluation_event_storage_id
   left join dagster.event_logs m on m.id = c.materialization_event_storage_id order by 1, 2
 """
@@ -29,7 +29,7 @@ ASSETS = """
 select asset_key, last_materialization is not null, last_materialization_timestamp is not null, last_run_id is not null
   from dagster.asset_keys order by 1
 """
-TAGS = "select asset_key, key, value from dagster.asset_event_tags order by 1, 2"
+TAGS = "select asset_key, key, count(*) from dagster.asset_event_tags group by 1, 2 order by 1, 2"
 
 
 @dg.asset
@@ -58,22 +58,23 @@ def fails() -> dg.AssetCheckResult:
 
 
 @pytest.fixture
-def instance_of(tmp_path: Path, make_database: Callable[..., str]) -> Iterator[Callable[..., dg.DagsterInstance]]:
-    """instance_of(storage, url) -> a Dagster instance with this storage."""
+def instance_of(
+    tmp_path: Path, cluster: EmbeddedPostgres, dagster_template: str
+) -> Iterator[Callable[..., tuple[dg.DagsterInstance, str]]]:
+    """instance_of(storage) -> a Dagster instance with this storage, and the database that it lies in."""
     with ExitStack() as ends:
 
-        def make(storage: Any, url: str) -> dg.DagsterInstance:
-            with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
-                cursor.execute("create schema if not exists dagster")
-            held = storage(dagster_url(url))
-            folder = str(tmp_path)
-            return ends.enter_context(
-                dg.DagsterInstance(
-                    InstanceType.EPHEMERAL, LocalArtifactStorage(folder), held.run_storage, held.event_log_storage,
-                    DefaultRunCoordinator(), NoOpComputeLogManager(), DefaultRunLauncher(), held.schedule_storage,
-                    ref=InstanceRef.from_dir(folder),
-                )
+        def make(storage: Any) -> tuple[dg.DagsterInstance, str]:
+            name = f"events_{storage.__name__.lower()}"
+            url = cluster.create_database(name, dagster_template)
+            ends.callback(cluster.drop_database, name)
+            held, folder = storage(dagster_url(url)), str(tmp_path)
+            instance = dg.DagsterInstance(
+                InstanceType.EPHEMERAL, LocalArtifactStorage(folder), held.run_storage, held.event_log_storage,
+                DefaultRunCoordinator(), NoOpComputeLogManager(), DefaultRunLauncher(),
+                schedule_storage=held.schedule_storage, ref=InstanceRef.from_dir(folder),
             )  # fmt: skip
+            return ends.enter_context(instance), url
 
         yield make
 
@@ -96,41 +97,48 @@ def stored(url: str) -> list[list[Any]]:
 
 
 def test_what_is_stored_is_what_dagster_stores(
-    instance_of: Callable[..., dg.DagsterInstance], make_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+    instance_of: Callable[..., tuple[dg.DagsterInstance, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE", raising=False)
-    theirs = make_database()
-    run(instance_of(DagsterPostgresStorage, theirs))
-    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
-    ours = make_database()
-    instance = instance_of(PostgresStorage, ours)
-    assert isinstance(instance.event_log_storage, EventLog)
-    run(instance)
-    events, checks, *_ = found = stored(ours)
-    assert found == stored(theirs)
+    monkeypatch.delenv(BATCH, raising=False)
+    theirs, their_url = instance_of(DagsterPostgresStorage)
+    run(theirs)
+    monkeypatch.setenv(BATCH, "1000")
+    ours, our_url = instance_of(PostgresStorage)
+    assert isinstance(ours.event_log_storage, EventLog)
+    run(ours)
+    found = stored(our_url)
+    assert found == stored(their_url)
+    events, checks, *_ = found
     assert [status for _, _, status, *_ in checks] == ["FAILED", "SUCCEEDED"] and len(events) > 20
 
 
-def test_what_is_planned_is_one_statement(
-    instance_of: Callable[..., dg.DagsterInstance], make_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+def test_what_is_planned_is_stored_in_one_piece(
+    instance_of: Callable[..., tuple[dg.DagsterInstance, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    instance = instance_of(PostgresStorage, make_database())
+    monkeypatch.delenv(BATCH, raising=False)
+    instance, _ = instance_of(PostgresStorage)
     monkeypatch.setattr(PostgresEventLogStorage, "store_event_batch", lambda *_: pytest.fail("one after another"))
+    one = EventLog.store_event
+    alone: list[str] = []
+    monkeypatch.setattr(
+        EventLog, "store_event", lambda self, event: (alone.append(str(event.dagster_event_type)), one(self, event))[1]
+    )
     job = dg.Definitions([first], asset_checks=[passes, fails]).resolve_implicit_global_asset_job_def()
     assert job.execute_in_process(instance=instance).success
+    assert alone and not [kind for kind in alone if "PLANNED" in kind]
 
 
-def test_d3_an_event_after_a_restart_of_postgres_is_stored(
-    instance_of: Callable[..., dg.DagsterInstance],
-    own_cluster: EmbeddedPostgres,
-    own_database: str,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("unsure", [0.0, 3600.0])
+def test_d3_an_event_after_its_connection_was_lost_is_stored(
+    instance_of: Callable[..., tuple[dg.DagsterInstance, str]], monkeypatch: pytest.MonkeyPatch, unsure: float
 ) -> None:
-    monkeypatch.setattr("sync_assets.orchestration.event_log.UNSURE_SECONDS", 0.0)
-    instance = instance_of(PostgresStorage, own_database)
-    before = len(stored(own_database)[0])
-    instance.report_engine_event("before", run_id="1", job_name="x")
-    own_cluster.stop()
-    own_cluster.start()
-    instance.report_engine_event("after", run_id="1", job_name="x")
-    assert len(stored(own_database)[0]) == before + 2
+    """Be the loss seen before it is stored or only by storing it; and it can be read after another loss."""
+    monkeypatch.setattr("sync_assets.orchestration.event_log.UNSURE_SECONDS", unsure)
+    instance, url = instance_of(PostgresStorage)
+    for _ in range(2):
+        instance.report_engine_event("something", run_id="1", job_name="x")
+        with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+            others = "where datname = current_database() and pid <> pg_backend_pid()"
+            cursor.execute(f"select count(*) filter (where pg_terminate_backend(pid)) from pg_stat_activity {others}")
+            assert (cursor.fetchone() or (0,))[0] >= 1
+    assert len(instance.all_logs("1")) == len(stored(url)[0]) == 2
