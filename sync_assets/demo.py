@@ -204,12 +204,12 @@ def _won(won: Won) -> Iterator[str]:
     if won.task_seconds is None:
         yield f"  [red]kommo: lead {won.lead} is won, and no task came of it[/]"
     else:
-        done = f"rule {won.rule!r} ran, and its task {won.task!r}"
+        done = f'rule "{won.rule}" ran, and its task "{won.task}"'
         yield escape(f"  kommo: lead {won.lead} is won: {done} is in Kommo {won.task_seconds * 1000:.0f} ms later")
     if won.note_seconds is None:
         yield f"  [red]kommo: no sequence began with lead {won.lead}[/]"
     else:
-        done = f"sequence {won.sequence!r} began, and its first step, the note {won.note!r},"
+        done = f'sequence "{won.sequence}" began, and its first step, the note "{won.note}",'
         yield escape(f"  kommo: {done} is in Kommo {won.note_seconds * 1000:.0f} ms later")
 
 
