@@ -108,7 +108,7 @@ def demo() -> int:
             )
             won = lead_won(sandbox, database)
             for line in _won(won):
-                out.print(line)
+                out.print(line, soft_wrap=True)
             code = code or int(won.task_seconds is None or won.note_seconds is None)
             out.print(f"\n[bold]{clock}  bitrix.orders.crm_status = 'paid', by SQL[/]   the way back")
             paid = written_back(database)

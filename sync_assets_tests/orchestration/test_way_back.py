@@ -46,6 +46,7 @@ def test_the_way_back_runs_where_it_was_asked_for_and_nowhere_else() -> None:
         assert len([s for s in definitions.sensors or () if s.name != "automation"]) == sensors, mode
         (schedule,) = (s for s in definitions.schedules or () if s.name.endswith("_every_5_minutes"))
         assert isinstance(schedule, dg.ScheduleDefinition)
+        assert schedule.cron_schedule == "*/5 * * * *"
         assert (schedule.default_status == dg.DefaultScheduleStatus.RUNNING) is running, mode
         layer = definitions.resolve_job_def("bitrix_order_status_push").asset_layer
         selected = {k.to_user_string() for k in layer.selected_asset_keys}
