@@ -176,10 +176,8 @@ DOCUMENTED = {
 def test_the_map_of_statuses_is_shipped_with_bitrixs_own_set_and_writes_one_code_for_a_word(shop: Shop) -> None:
     company = shop.company
     for scope, codes in DOCUMENTED.items():
-        held = company.query(
-            "select code, canonical from sync.status_map where (system, scope) = ('bitrix', %s)", (scope,)
-        )
-        assert dict(held) == codes
+        mapped = "select code, canonical from sync.status_map where (system, scope) = ('bitrix', %s)"
+        assert dict(company.query(mapped, (scope,))) == codes
     written = company.query("select code from sync.status_map where scope = 'O' and outbound_default order by 1")
     assert written == [("F",), ("N",), ("P",), ("S",)], "cancelling is a flag, and its code is never written"
     another = "insert into sync.status_map values ('bitrix', %s, 'PD', 'paid', true, true)"
