@@ -18,10 +18,7 @@ from sync_assets_tests.automation.ruling import Ruled
 
 PROJECT = Path(__file__).resolve().parents[2]
 AUTOMATION = PROJECT / "automation"
-FILES = {
-    "won": AUTOMATION / "rules" / "won.yaml.example",
-    "after_sale": AUTOMATION / "sequences" / "after_sale.yaml.example",
-}
+FILES = [AUTOMATION / "rules" / "won.yaml.example", AUTOMATION / "sequences" / "after_sale.yaml.example"]
 
 
 def section(page: str, title: str = "") -> dict[str, list[str]]:
