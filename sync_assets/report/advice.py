@@ -129,19 +129,25 @@ def _rows(table: str, account: str, column: str, entity: str) -> str:
 
 
 def _stale(syncs: Sequence[Figures], around: Around) -> Iterator[Recommendation]:
-    """Of the accounts of this run, what neither this run nor a recent one has synced."""
+    """Of the accounts of this run, what neither this run nor a recent one has synced; one line per account."""
     tried = {sync.entity for sync in syncs}
+    allowed = around.settings.sync_fresh_hours
+    stale: dict[str, dict[str, float | None]] = {}
     for entity, at in around.synced_at.items():
-        if entity in tried:
-            continue
         hours = (around.now - at).total_seconds() / 3600 if at else None
-        allowed = around.settings.sync_fresh_hours
-        if hours is not None and hours <= allowed:
-            continue
-        account = entity.partition("/")[0]
-        says = "it was never synced to its end" if hours is None else f"it was last synced {hours:,.0f} hours ago"
+        if entity not in tried and (hours is None or hours > allowed):
+            account, _, name = entity.partition("/")
+            stale.setdefault(account, {})[name] = hours
+    for account, found in stale.items():
+        never = [name for name, hours in found.items() if hours is None]
+        late = [f"{name} ({hours:,.0f} hours ago)" for name, hours in found.items() if hours is not None]
+        said = [
+            f"never synced to the end: {', '.join(never)}" if never else "",
+            f"not synced within {allowed:g} hours: {', '.join(late)}" if late else "",
+        ]
+        whose = f"{account}/{next(iter(found))}" if len(found) == 1 else account
         yield Recommendation(
-            entity, "freshness", f"{says}; {allowed:g} hours are allowed",
+            whose, "freshness", "; ".join(filter(None, said)),
             f"switch on the schedule {account}_incremental_every_6_hours, or look at why its runs fail",
         )  # fmt: skip
 

@@ -29,7 +29,7 @@ State = Literal["finished", "running", "lost", "unreported"]
 
 WAITING = """
 select account || '/' || child_entity, count(*) from sync.missing_parents
- where account = any(%s) and state = 'waiting' and waiting_since < clock_timestamp() - make_interval(mins => %s)
+ where account = any(%s) and state = 'waiting' and waiting_since < clock_timestamp() - make_interval(secs => %s)
  group by 1 order by 1
 """
 
@@ -125,7 +125,7 @@ def _around(
     judged = [sync.id for sync in syncs if is_judged(sync)]
 
     def work(cursor: Cursor) -> Around:
-        cursor.execute(WAITING, (names, PATIENCE_HOURS * 60))
+        cursor.execute(WAITING, (names, PATIENCE_HOURS * 3600))
         waiting = dict(cursor.fetchall())
         cursor.execute(SYNCED, (names,))
         # An entity that was never tried has no row; one that the accounts no longer have is nobody's concern.
