@@ -1,11 +1,11 @@
 """The last step of every job: reports on the run and turns it red where an ERROR check failed.
 
 Dagster ends a run green when a check that blocks nothing fails. This asset depends on nothing, so that no failure skips
-it, and has the lowest priority, so that it runs when all else has ended. A red run has its report too, logged as a
-materialization before the failure that makes the run red.
+it, and has the lowest priority, so that it runs when all else has ended. A red run has its report too, as a
+materialization before the failure that makes the run red: Dagster drops what is only logged before one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,8 +23,6 @@ from sync_assets.systems import SYSTEMS
 from sync_assets.tables import advice, check_table, console, run_table
 
 REPORT = dg.AssetKey(["sync", "report"])
-CHECKS_OF = "__checks"
-"""How the step of an entity's checks ends."""
 
 
 @dg.asset(
@@ -36,7 +34,7 @@ CHECKS_OF = "__checks"
     " check failed.",
     op_tags={"dagster/priority": "-1000"},
 )
-def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+def report(context: dg.AssetExecutionContext) -> Iterator[dg.AssetMaterialization | dg.MaterializeResult[None]]:
     run_id = context.run.run_id
     checks = evaluated_checks(context.instance, run_id)
     red = [check for check in checks if check.is_red]
@@ -48,26 +46,23 @@ def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
     except SyncError as e:
         context.log.error(str(e))
     if red:
-        context.log_event(dg.AssetMaterialization(REPORT, metadata=metadata))
+        yield dg.AssetMaterialization(REPORT, metadata=metadata)
         raise dg.Failure(
             description=f"{len(red)} checks failed: " + "; ".join(f"{c.asset} {c.name}: {c.says}" for c in red),
             allow_retries=False,
         )
-    return dg.MaterializeResult(metadata=metadata)
+    yield dg.MaterializeResult(metadata=metadata)
 
 
 def evaluated_checks(instance: dg.DagsterInstance, run_id: str) -> list[CheckRow]:
-    records = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
-    found = []
-    for record in records:
-        event = record.event_log_entry.dagster_event
-        if event is None:
-            continue
-        e = event.asset_check_evaluation_data
-        found.append(
-            CheckRow("/".join(e.asset_key.path), e.check_name, e.passed, e.severity.value, e.description or "")
-        )
-    return found
+    found = (
+        event.asset_check_evaluation_data
+        for event in _events(instance, run_id, dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    )
+    return [
+        CheckRow("/".join(e.asset_key.path), e.check_name, e.passed, e.severity.value, e.description or "")
+        for e in found
+    ]
 
 
 def _reported(run: Run) -> Report | None:
@@ -87,7 +82,7 @@ def _run(context: dg.AssetExecutionContext, checks: Sequence[CheckRow]) -> Run:
     record = context.instance.get_run_record_by_id(context.run.run_id)
     now = datetime.now(UTC)
     begun = record.start_time if record else None
-    failed, skipped = _missed(context.instance, context.run.run_id)
+    failed = _failed(context.instance, context.run.run_id)
     return Run(
         run_id=context.run.run_id,
         job=context.job_name,
@@ -96,30 +91,37 @@ def _run(context: dg.AssetExecutionContext, checks: Sequence[CheckRow]) -> Run:
         checks=len(checks),
         failed_checks=[check for check in checks if not check.passed],
         failed_steps=failed,
-        skipped=skipped,
+        skipped=_skipped(context.instance, context.run.run_id, failed),
     )
 
 
-def _missed(instance: dg.DagsterInstance, run_id: str) -> tuple[list[FailedStep], list[str]]:
-    """The steps that failed, and the assets that were skipped for it: neither need have come as far as the ledger."""
-    kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.STEP_SKIPPED}
-    failed: list[FailedStep] = []
-    skipped: list[str] = []
-    for record in instance.get_records_for_run(run_id, of_type=kinds).records:
-        event = record.event_log_entry.dagster_event
-        if event is None or event.step_key is None:
-            continue
-        asset = event.step_key.replace("__", "/", 1)
-        if event.event_type == dg.DagsterEventType.STEP_SKIPPED:
-            skipped += [] if asset.endswith(CHECKS_OF) else [asset]
-            continue
+def _failed(instance: dg.DagsterInstance, run_id: str) -> list[FailedStep]:
+    """Their errors need not have come as far as the ledger: a token that is refused is noticed before it is opened."""
+    found = []
+    for event in _events(instance, run_id, dg.DagsterEventType.STEP_FAILURE):
         data = event.step_failure_data.user_failure_data
         # An exception that is not ours may quote anything: its place is Dagster's log.
         says, _, next_step = (data.description or "" if data else "").partition(" Next: ")
-        failed.append(
+        asset = (event.step_key or "").replace("__", "/", 1)
+        found.append(
             FailedStep(asset, says.rstrip(".") or "it failed", next_step.rstrip(".") or "see the log of this run")
         )
-    return failed, skipped
+    return found
+
+
+def _skipped(instance: dg.DagsterInstance, run_id: str, failed: Sequence[FailedStep]) -> list[str]:
+    """The assets that were planned and not begun; Dagster has no event for a step that waits for one that failed."""
+    kinds = dg.DagsterEventType
+    begun = {event.step_key for event in _events(instance, run_id, kinds.STEP_START)} if failed else set()
+    planned = _events(instance, run_id, kinds.ASSET_MATERIALIZATION_PLANNED) if failed else []
+    assets = ("/".join(event.asset_key.path) for event in planned if event.asset_key)
+    return [asset for asset in dict.fromkeys(assets) if asset.replace("/", "__") not in begun]
+
+
+def _events(instance: dg.DagsterInstance, run_id: str, kind: dg.DagsterEventType) -> list[dg.DagsterEvent]:
+    records = instance.get_records_for_run(run_id, of_type=kind).records
+    events = (record.event_log_entry.dagster_event for record in records)
+    return [event for event in events if event is not None]
 
 
 def _show(found: Report) -> None:
