@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from sync_assets.report.figures import Figures, Trend
 from sync_assets.report.report import Report
 
-MOST_BARS = 15
+INLINE = 1000
+"""Characters of Markdown from which on the UI hides it behind a button."""
+
+MOST_BARS = 8
 MOST_LINES = 20
-ROW, LEFT, WIDTH, RIGHT = 22, 190, 380, 150
-OK, RED, GREY, MARK, TEXT = "#4c9f70", "#c8553d", "#9aa0a6", "#1f2937", "#374151"
+ROW, LEFT, WIDTH = 20, 270, 290
+COLOURS = {"success": "#4a7", "partial": "#4a7", "running": "#999"}
+RED = "#c53"
+CAPTION = "seconds; a mark: the median before"
 
 
 def escaped(text: str) -> str:
@@ -27,38 +32,37 @@ def escaped(text: str) -> str:
 
 
 def picture(report: Report) -> str:
-    """The longest syncs of the run as bars, a mark at the median of those before; "" where nothing was synced."""
-    syncs = sorted(report.syncs, key=lambda sync: -sync.seconds)[:MOST_BARS]
-    if not syncs:
-        return ""
-    trends = [report.trends.get(sync.id) for sync in syncs]
-    longest = max(
-        0.001, *(sync.seconds for sync in syncs), *(t.medians["seconds"] for t in trends if t is not None)
-    )  # fmt: skip
-    rows = [_bar(i, sync, trend, WIDTH / longest) for i, (sync, trend) in enumerate(zip(syncs, trends, strict=True))]
-    height = ROW * (len(rows) + 1) + 8
-    caption = "seconds of this run, longest first; the mark is the median of the syncs before"
-    svg = (
-        f"<svg xmlns='http://www.w3.org/2000/svg' width='{LEFT + WIDTH + RIGHT}' height='{height}'"
-        f" font-family='sans-serif' font-size='12' fill='{TEXT}'>"
-        f"{''.join(rows)}<text x='{LEFT}' y='{height - 8}' font-size='11' fill='{GREY}'>{caption}</text></svg>"
-    )
-    return f"![{caption}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+    """The longest syncs of the run as bars, a mark at the median of those before; "" where nothing was synced.
+
+    So many of them as the UI shows at once.
+    """
+    syncs = sorted(report.syncs, key=lambda sync: -sync.seconds)
+    for most in range(min(MOST_BARS, len(syncs)), 0, -1):
+        svg = _bars(syncs[:most], report.trends)
+        found = f"![{CAPTION}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+        if len(found) < INLINE:
+            return found
+    return ""
 
 
-def _bar(index: int, sync: Figures, trend: Trend | None, scale: float) -> str:
-    y = index * ROW + 4
-    long = max(1.0, sync.seconds * scale)
-    mark = ""
-    if trend is not None:
-        at = LEFT + trend.medians["seconds"] * scale
-        mark = f"<rect x='{at - 1:.1f}' y='{y - 2}' width='2' height='{ROW - 4}' fill='{MARK}'/>"
-    colour = OK if sync.is_over else GREY if sync.status == "running" else RED
-    said = f"{sync.seconds:,.1f} s, {sync.operations_per_second:,.0f}/s"
+def _bars(syncs: Sequence[Figures], trends: Mapping[int, Trend]) -> str:
+    """SVG in few characters: one path for the bars of a colour, one for the marks."""
+    medians = {i: trends[s.id].medians["seconds"] for i, s in enumerate(syncs) if s.id in trends}
+    scale = WIDTH / max(0.001, *(sync.seconds for sync in syncs), *medians.values())
+    paths: dict[str, str] = {}
+    names = ""
+    for i, sync in enumerate(syncs):
+        colour = COLOURS.get(sync.status, RED)
+        long = max(1, round(sync.seconds * scale))
+        paths[colour] = paths.get(colour, "") + f"M{LEFT} {i * ROW + 4}h{long}v12h-{long}"
+        names += f"<text y='{i * ROW + 14}'>{escape(sync.entity[:30])} {sync.seconds:,.1f} s</text>"
+    marks = "".join(f"M{LEFT + round(median * scale)} {i * ROW + 1}v18" for i, median in medians.items())
+    marks = marks and f"<path stroke='#36c' d='{marks}'/>"
+    bars = "".join(f"<path fill='{colour}' d='{path}'/>" for colour, path in paths.items())
+    size = f"width='{LEFT + WIDTH + 2}' height='{len(syncs) * ROW}'"
     return (
-        f"<text x='{LEFT - 8}' y='{y + 12}' text-anchor='end'>{escape(sync.entity[:30])}</text>"
-        f"<rect x='{LEFT}' y='{y}' width='{long:.1f}' height='{ROW - 8}' fill='{colour}'/>{mark}"
-        f"<text x='{LEFT + WIDTH + 10}' y='{y + 12}'>{said}</text>"
+        f"<svg xmlns='http://www.w3.org/2000/svg' {size} font-family='sans-serif' font-size='12' fill='#777'>{bars}"
+        f"{marks}{names}</svg>"
     )
 
 

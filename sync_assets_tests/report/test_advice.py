@@ -1,17 +1,35 @@
 """What follows from the figures: each rule where it must speak, and where it must not."""
 
+import base64
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
+from sync_assets.report import markdown
 from sync_assets.report.advice import recommendations
 from sync_assets.report.figures import Figures, Trend
 from sync_assets.report.limits import Recommendation
+from sync_assets.report.report import Report
 from sync_assets_tests.report.figuring import NOW, account, around, compared, sync, trend
 
 QUICK: dict[str, Any] = {"fetched": 6000, "unchanged": 6000, "requests": 60}
 """At 100 operations a second, of which no rule about speed says a word."""
+
+
+def test_the_picture_is_short_enough_to_be_shown_at_once() -> None:
+    names = [f"a_name_of_an_entity_{number}" for number in range(20)]
+    syncs = [sync(id=number, name=name, seconds=12_345.0 - number) for number, name in enumerate(names)]
+    usual = {s.id: compared(s, trend(seconds=9_999.0)) for s in syncs}
+    report = Report("run-1", "job", "finished", True, NOW, 1.0, syncs, usual, (), ())
+    found = markdown.picture(report)
+    assert found and len(found) < 1000, "from there on Dagster's UI hides it behind a button"
+    svg = base64.b64decode(found.rpartition(",")[2].removesuffix(")")).decode()
+    ElementTree.fromstring(svg)  # noqa: S314  our own
+    assert names[0] in svg and names[3] in svg and "12,345.0 s" in svg, "the longest first"
+    assert markdown.picture(replace(report, syncs=())) == ""
 
 
 def advised(
