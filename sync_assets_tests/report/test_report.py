@@ -175,7 +175,7 @@ STEP = FailedStep("bitrix/order_status_push", "the shop refuses", "look at the o
 def test_success_is_no_failed_entity_and_no_red_check(company: Company) -> None:
     runs = list(product(STATUSES, (None, "WARN", "ERROR"), ((), (STEP,)), ("full", "reconcile")))
     now = datetime.now(UTC)
-    with company.asking(), opened(company) as database:
+    with opened(company) as database:
         for number, (status, severity, steps, kind) in enumerate(runs):
             company.query(
                 "insert into sync.logs (account, system, entity, kind, status, finished_at, error, run_id)"
