@@ -15,6 +15,7 @@ import typer
 from sync_assets.cli.inbox import inbox
 from sync_assets.cli.outbox import outbox
 from sync_assets.cli.receiver import receive
+from sync_assets.cli.report import report
 from sync_assets.cli.rules import rules
 from sync_assets.cli.sequences import sequences
 from sync_assets.cli.webhooks import webhooks
@@ -167,6 +168,7 @@ def doctor() -> None:
     raise typer.Exit(1 if any(line.state == "bad" for line in lines) else 0)
 
 
+app.command()(report)
 app.command()(webhooks)
 
 

@@ -38,6 +38,7 @@ from sync_assets.extract.deadline import Transport, within
 from sync_assets.extract.dialect import Answer, Api, Outgoing, Pause
 from sync_assets.extract.mask import Mask
 from sync_assets.extract.oauth import OAuth, Pair, TokenStore
+from sync_assets.extract.stopwatch import Stopwatch
 
 MAX_BODY = 256 * 1024 * 1024
 """Bytes of one answer after decompression; a 10,000-task answer of Worksection is below 40 MB."""
@@ -69,6 +70,7 @@ class Door:
         self.api = api
         self.budget = budget
         self.requests = 0
+        self.asking = Stopwatch()
         self.skew: float | None = None
         self._mask = mask
         self._tokens = tokens
@@ -215,6 +217,7 @@ class Door:
             self.requests += 1
         try:
             with (
+                self.asking,
                 within(self._deadline),
                 self._client.stream(
                     out.method, origin, headers=out.headers, content=out.content, extensions={"target": target}

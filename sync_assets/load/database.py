@@ -21,6 +21,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from psycopg2.sql import Composable
 
 from sync_assets.errors import DatabaseRefused, DatabaseUnavailable, NotMigrated, SyncError
+from sync_assets.extract.stopwatch import Stopwatch
 
 T = TypeVar("T")
 Query = str | Composable
@@ -68,12 +69,18 @@ class BadValue(Exception):
 
 
 class Database:
-    """A libpq URL, connected at the first use. Safe to use from several threads: one transaction at a time."""
+    """A libpq URL, connected at the first use. Safe to use from several threads: one transaction at a time.
 
-    def __init__(self, url: str, *, wait: float = 60.0, name: str = "sync_assets") -> None:
+    `storing` is told how long transactions are open; single statements are not.
+    """
+
+    def __init__(
+        self, url: str, *, wait: float = 60.0, name: str = "sync_assets", storing: Stopwatch | None = None
+    ) -> None:
         self.url = plain_url(url)
         self._wait = wait
         self._name = name
+        self._storing = storing or Stopwatch()
         self._connection: Connection | None = None
         self._lock = threading.RLock()
 
@@ -88,7 +95,7 @@ class Database:
         Raises BadValue for a value that cannot be stored, DatabaseUnavailable when Postgres stays away or other
         transactions stay in the way, DatabaseRefused and NotMigrated for what an operator must mend.
         """
-        with self._lock:
+        with self._lock, self._storing:
             return self._transaction(work)
 
     def _transaction(self, work: Callable[[Cursor], T], *, single: bool = False) -> T:

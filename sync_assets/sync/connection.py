@@ -23,6 +23,7 @@ from sync_assets.extract.budget import Budget
 from sync_assets.extract.http import Door
 from sync_assets.extract.mask import Mask
 from sync_assets.extract.oauth import OAuth
+from sync_assets.extract.stopwatch import Stopwatch
 from sync_assets.load.database import Database
 from sync_assets.load.migrations import require_migrated
 from sync_assets.load.target import Target, target
@@ -63,8 +64,9 @@ class Connected:
         wait = settings.sync_database_wait_seconds
         self.account = account
         self.settings = settings
-        self.database = Database(url, wait=wait, name=f"sync_assets {account.name}")
-        self.meter = Database(url, wait=wait, name=f"sync_assets {account.name} meter")
+        self.storing = Stopwatch()
+        self.database = Database(url, wait=wait, name=f"sync_assets {account.name}", storing=self.storing)
+        self.meter = Database(url, wait=wait, name=f"sync_assets {account.name} meter", storing=self.storing)
         self.budget = Budget(account.name, buckets(account), self.meter.query)
         api = account.system.api(account.settings)
         self.tokens = _stored_tokens(self.database, account.name, api.oauth) if api.oauth else None
