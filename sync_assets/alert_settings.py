@@ -32,7 +32,7 @@ class AlertSettings(BaseSettings):
     """What is still wrong after this long is told again; 0 for never."""
     sync_alert_quiet: str = ""
     """Hours in which nobody is told, such as 22:00-07:00; what came up is told in one message when they end."""
-    sync_alert_quiet_pass: Literal["critical", "error", "none"] = "critical"
+    sync_alert_quiet_except: Literal["critical", "error", "none"] = "critical"
     """What is told in quiet hours too: what loses data while it waits; every error; nothing."""
     sync_alert_time_zone: str = "UTC"
     """The zone of the quiet hours and of the times in messages, such as Europe/Moscow."""
@@ -98,7 +98,7 @@ class AlertSettings(BaseSettings):
 
 
 def daily_hours(text: str) -> tuple[int, int]:
-    """"22:00-07:00" -> (1320, 420), minutes after midnight. Raises ValueError."""
+    """ "22:00-07:00" -> (1320, 420), minutes after midnight. Raises ValueError."""
     match = re.fullmatch(r"\s*(\d{1,2}):([0-5]\d)\s*-\s*(\d{1,2}):([0-5]\d)\s*", text)
     opens, closes = (int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])) if match else (0, 0)
     if opens == closes or opens >= MIDNIGHT or closes > MIDNIGHT:

@@ -131,6 +131,7 @@ class SyncSettings(AlertSettings):
     def _telegram_url(cls, value: str) -> str:
         return safe_url(value, setting="SYNC_ALERT_TELEGRAM_URL")
 
+
 class AccountSettings(BaseSettings):
     """What one account of a system needs. Subclasses name the variables; secrets are SecretStr."""
 
