@@ -67,13 +67,12 @@ create table sync.alert_notifiers (
 );
 comment on table sync.alert_notifiers is 'How each notifier is: one that is down is left alone for longer each time.';
 
--- One row, which is also the lock of whoever looks.
 create table sync.alert_looks (
   one       boolean primary key default true,
-  looked_at timestamptz,
+  looked_at timestamptz not null,
   constraint there_is_one check (one)
 );
-insert into sync.alert_looks default values;
+comment on table sync.alert_looks is 'When the sensor last looked; whoever looks locks it.';
 
 create table sync.alert_runs (
   run_id  text primary key,

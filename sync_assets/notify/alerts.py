@@ -75,8 +75,7 @@ def open_alerts(database: Database) -> list[Open]:
 
 def runs_since(database: Database, now: datetime) -> datetime:
     """From when on failed runs are looked at."""
-    (looked,) = database.query("select looked_at from sync.alert_looks")
-    return (looked or now) - AGAIN
+    return (last_look(database) or now) - AGAIN
 
 
 def unseen(database: Database, runs: Sequence[str]) -> list[str]:
@@ -91,7 +90,11 @@ def record(database: Database, look: Look, *, notifiers: Sequence[str], now: dat
 
 
 def _record(cursor: Cursor, look: Look, notifiers: list[str], now: datetime) -> None:
-    cursor.execute("select from sync.alert_looks for update")
+    cursor.execute(
+        "insert into sync.alert_looks (looked_at) values (%s)"
+        " on conflict (one) do update set looked_at = greatest(alert_looks.looked_at, excluded.looked_at)",
+        (now,),
+    )
     new = _count_runs(cursor, look.runs)
     seen: set[int] = set()
     for cause in look.failed:
@@ -107,7 +110,6 @@ def _record(cursor: Cursor, look: Look, notifiers: list[str], now: datetime) -> 
         " on conflict do nothing",
         (now, notifiers, sorted(seen)),
     )
-    cursor.execute("update sync.alert_looks set looked_at = greatest(looked_at, %s)", (now,))
     cursor.execute("delete from sync.alerts where recovered_at < %s", (now - KEPT,))
     cursor.execute("delete from sync.alert_runs where seen_at < %s", (now - RUNS_KEPT,))
 
@@ -184,7 +186,7 @@ def listed(database: Database, *, over_since: datetime | None = None) -> list[di
 
 def last_look(database: Database) -> datetime | None:
     """When the sensor last looked."""
-    looked: datetime | None = database.query("select looked_at from sync.alert_looks")[0]
+    looked: datetime | None = (database.query("select looked_at from sync.alert_looks") or (None,))[0]
     return looked
 
 

@@ -29,6 +29,13 @@ REASON = "dagster/failure_reason"
 LOG_STEP = "see the log of this run in Dagster; if it is no fault of ours, open an issue with it"
 RUN_STEP = "start it again: syncs go on from the last committed page; if that happens often, see the daemon's log"
 
+TELLING = {
+    dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+    dg.DagsterEventType.STEP_START,
+    dg.DagsterEventType.STEP_FAILURE,
+}
+"""A step whose parent failed has no event of its own: it was planned and never began."""
+
 SUCCEEDED = """
 with failure as (select max(id) as id from sync.logs where account = %s and entity = %s and run_id = %s)
 select exists (
@@ -70,11 +77,11 @@ def failed_runs(instance: dg.DagsterInstance, since: datetime) -> list[RunRecord
 def causes_of(instance: dg.DagsterInstance, record: RunRecord, graph: Graph) -> list[Cause]:
     """One for each error that stopped something, and none for what only waited for it."""
     run = record.dagster_run
-    kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.STEP_SKIPPED}
-    entries = [r.event_log_entry for r in instance.get_records_for_run(run.run_id, of_type=kinds).records]
+    entries = [r.event_log_entry for r in instance.get_records_for_run(run.run_id, of_type=TELLING).records]
     events = [(e.dagster_event, e.timestamp) for e in entries if e.dagster_event]
-    skipped = {_name(e.step_key) for e, _ in events if e.event_type == dg.DagsterEventType.STEP_SKIPPED}
     failures = [(e, at) for e, at in events if e.event_type == dg.DagsterEventType.STEP_FAILURE]
+    started = {_name(e.step_key) for e, _ in events if e.event_type == dg.DagsterEventType.STEP_START}
+    planned = {e.asset_key.to_user_string() for e, _ in events if e.asset_key}
     if not failures:
         return [_of_the_run(record)]
     found = []
@@ -82,7 +89,7 @@ def causes_of(instance: dg.DagsterInstance, record: RunRecord, graph: Graph) -> 
         name, data = _name(event.step_key), event.step_failure_data
         if name == REPORT.to_user_string() and data.user_failure_data:
             continue
-        stopped = tuple(sorted(skipped & graph.need(name)))
+        stopped = tuple(sorted((planned - started) & graph.need(name)))
         found.append(_of_a_step(name, data, datetime.fromtimestamp(at, UTC), stopped, run))
     return merged(found)
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sync_assets.automation.document import document
 from sync_assets.alert_settings import MIDNIGHT
+from sync_assets.automation.document import document
 from sync_assets.automation.window import Window, parse_window
 from sync_assets.errors import BadAutomation
 
