@@ -55,12 +55,12 @@ def test_a_failing_entity_is_one_message_with_what_it_stopped_until_it_is_over(a
     assert "Also stopped: kaiten/boards, kaiten/cards, kaiten/columns, kaiten/lanes." in text
     assert "Next: " in text and f"<{DAGSTER}/runs/{run.result.run_id}|" in text
 
-    assert not alarmed.run("kaiten_incremental_sync").green
+    assert not alarmed.run("kaiten_incremental_sync", assets=["kaiten/spaces"]).green
     tick(alarmed)
     tick(alarmed)
     assert len(ear.texts()) == 1, "the same cause in the next run is told nobody"
     company.sandbox.faults.clear()
-    assert alarmed.run("kaiten_full_sync").green
+    assert alarmed.run("kaiten_full_sync", assets=["kaiten/spaces"]).green
     tick(alarmed)
     tick(alarmed)
     assert len(ear.texts()) == 2 and "Over: kaiten/spaces" in ear.texts()[1] and "It took" in ear.texts()[1]
@@ -88,12 +88,12 @@ def test_a_red_check_is_the_cause_and_the_run_that_it_turned_red_is_none(alarmed
     tick(alarmed)
     card = sorted(company.truth("cards"))[7]
     company.sandbox.faults.set("V4", system="kaiten", path=r"/cards$", record=card, field="due_date", variant="dotted")
-    assert not alarmed.run("kaiten_full_sync").green
+    assert not alarmed.run("kaiten_full_sync", assets=["kaiten/cards", "sync/report"]).green
     tick(alarmed)
     (text,) = ear.texts()
     assert "kaiten/cards: check columns_parse" in text and "run failed" not in text
     company.sandbox.faults.clear()
-    assert alarmed.run("kaiten_full_sync").green
+    assert alarmed.run("kaiten_full_sync", assets=["kaiten/cards", "sync/report"]).green
     tick(alarmed)
     assert len(ear.texts()) == 2 and "Over: kaiten/cards: check columns_parse" in ear.texts()[1]
 
@@ -106,7 +106,7 @@ def test_a_run_that_was_lost_is_told_and_is_over_when_its_job_succeeds(alarmed: 
     tick(alarmed)
     (text,) = ear.texts()
     assert "kaiten_full_sync: run failed (RunLost)" in text and "Next: start it again" in text
-    assert alarmed.run("kaiten_full_sync").green
+    assert alarmed.run("kaiten_full_sync", assets=["kaiten/tags"]).green
     tick(alarmed)
     assert "Over: kaiten_full_sync" in ear.texts()[1]
 
