@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from psycopg2 import sql
 
 from sync_assets.check.finding import Finding, Scope
-from sync_assets.load.database import Database
 
 FEW = 20
 """Tables smaller than this change by half without meaning anything."""
@@ -54,24 +53,18 @@ def totals_match(scope: Scope) -> Finding:
     )
 
 
-AGES = """
-select entity, (extract(epoch from clock_timestamp() - greatest(last_full_at, last_incremental_at)) / 3600)::float8
-  from sync.metadata
- where account = %s and entity = any(%s) and greatest(last_full_at, last_incremental_at) is not null
-"""
-
-
-def ages(database: Database, account: str, entities: Sequence[str]) -> dict[str, float]:
-    """Hours since each of these was last synced to its end; those that never were are left out."""
-    return dict(database.rows(AGES, (account, list(entities))))
-
-
 def fresh(scope: Scope) -> Finding:
     """The entity was synced not long ago."""
     limit = scope.settings.sync_fresh_hours
-    hours = ages(scope.database, scope.own.account, [scope.entity.name]).get(scope.entity.name)
-    if hours is None:
+    found = scope.ask(
+        "select greatest(last_full_at, last_incremental_at) from sync.metadata"
+        " where account = %(account)s and entity = %(entity)s",
+        scope.where,
+    )
+    last = found[0][0] if found else None
+    if last is None:
         return Finding("fresh", False, "this entity was never synced to its end", "WARN")
+    hours = (datetime.now(UTC) - last).total_seconds() / 3600
     return Finding(
         "fresh",
         hours <= limit,

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from sync_assets.account import Account
-from sync_assets.check.finding import Finding
+from sync_assets.check.finding import Finding, Scope
 from sync_assets.check.inbox import inbox_is_worked_off
-from sync_assets.check.volume import ages, fresh
+from sync_assets.check.volume import fresh
 from sync_assets.check.way_back import WayBack, nothing_old_waits, nothing_was_given_up, the_way_is_open
 from sync_assets.load.database import Database
+from sync_assets.load.target import Target
 from sync_assets.notify.cause import Cause, Severity
 from sync_assets.notify.wording import named
 from sync_assets.settings import SyncSettings
@@ -27,6 +28,9 @@ NEXT_STEPS = {
     "nothing_was_given_up": "sync-assets outbox list --state dead says why; requeue them or drop them",
     "the_way_is_open": "sync-assets outbox list shows what waits",
 }
+
+AGES = {"hours", "full_days"}
+"""What `fresh` measures; late is no alert yet, and what was never synced has failed, or is not wanted."""
 
 LIVE = frozenset(NEXT_STEPS)
 """Checks whose state is looked up here; what a run found earlier is older news."""
@@ -43,12 +47,18 @@ def states(database: Database, account: Account, settings: SyncSettings, now: da
 
 def _stale(database: Database, account: Account, settings: SyncSettings, now: datetime) -> Iterator[Cause]:
     """One for the account: whatever stopped its runs stopped them for all entities."""
-    limit = settings.sync_fresh_hours
-    found = ages(database, account.name, [entity.name for entity in account.entities])
-    late = sorted(name for name, hours in found.items() if hours > limit)
+
+    def table(name: str) -> Target:
+        return Target(account.name, account.schema, account.entity(name), ())  # of its columns nothing is asked
+
+    late: dict[str, str] = {}
+    for entity in account.entities:
+        finding = fresh(Scope(database, settings, entity, table))
+        facts = finding.facts
+        if not finding.passed and any(facts[name] > facts[f"allowed_{name}"] for name in AGES & facts.keys()):
+            late[entity.name] = finding.says
     if late:
-        oldest = max(found[name] for name in late)
-        says = f"last synced up to {oldest:.1f} hours ago, {limit:g} are allowed: {named(late)}"
+        says = f"{next(iter(late.values()))} ({named(list(late))})"
         yield _cause(account.name, "", Finding(fresh.__name__, False, says, "WARN"), now, "warning")
 
 
