@@ -106,6 +106,7 @@ def test_w10_a_full_spool_refuses_and_alarms(
     taken = [n for n, code in enumerate(codes) if code == 200]
     assert 5 < len(taken) < 120 and set(codes) == {200, 503}
     assert taken == list(range(len(taken))), "once it is full it is full"
+    assert serving.receiver.refusing, "which the alarm tells people"
     health = serving.client.get("/health")
     assert (health.status_code, health.json()["status"]) == (503, "refusing")
     assert health.json()["deliveries"]["vendor/open"]["no room"] == codes.count(503)
