@@ -69,7 +69,7 @@ def test() -> None:
             typer.echo(f"{notifier.name}: took it")
         except SyncError as e:
             failed = True
-            typer.secho(str(e) if str(e).startswith(notifier.name) else f"{notifier.name}: {e}", fg="red", err=True)
+            typer.secho(f"{notifier.name}: {e}", fg="red", err=True)
     raise typer.Exit(1 if failed else 0)
 
 

@@ -103,7 +103,7 @@ class Alarm:
         try:
             notifier.send(message)
         except SyncError as e:
-            log.error("%s", e)
+            log.error("%s: %s", notifier.name, e)
             self._rests[notifier.name] = (now + pause, min(LONGEST_PAUSE, pause * 2))
             return False
         self._rests.pop(notifier.name, None)

@@ -60,7 +60,7 @@ class Notifier(ABC):
             return
         host = urlsplit(url).hostname or ""
         why = f": {self._mask(said)[:SAID]}" if said else ""
-        what = f"{self.name}: {host} answers {reply.status}{why}"
+        what = f"{host} answers {reply.status}{why}"
         error: SyncError = RecordRejected(what, next_step=f"correct {setting}, then run sync-assets alerts test")
         if reply.status < 400:
             error = RecordRejected(

@@ -53,10 +53,10 @@ class Telegram(Notifier):
         parameters = said.get("parameters")
         wait = parameters.get("retry_after") if isinstance(parameters, dict) else None
         if reply.status == 429 and isinstance(wait, int) and wait >= 0:
-            raise Throttled(f"{self.name}: too many messages", seconds=float(wait))
+            raise Throttled("too many messages", seconds=float(wait))
         self._taken(reply, url, setting=SETTING, said=str(said.get("description", "")))
         if said.get("ok") is not True:
-            raise SourceUnavailable(f"{self.name}: what answers is not Telegram's API")
+            raise SourceUnavailable("what answers is not Telegram's API")
 
 
 def units(text: str) -> int:

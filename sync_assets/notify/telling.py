@@ -196,7 +196,7 @@ def _tried(notifier: Notifier, message: Message) -> SyncError | None:
     except SyncError as e:
         return e
     except Exception as e:  # noqa: BLE001  a notifier that is broken keeps no other from telling
-        return RecordRejected(f"{notifier.name}: it broke with {type(e).__name__}")
+        return RecordRejected(f"it broke with {type(e).__name__}")
     return None
 
 
