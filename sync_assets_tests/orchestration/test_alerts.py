@@ -75,10 +75,11 @@ def test_a_refused_token_is_one_cause_for_all_entities(alarmed: Installation, ea
     assert "kaiten: sync failed (BadCredentials)" in text and "kaiten/cards" in text
     # One record that a webhook told of proves nothing; a sync does.
     alarmed.company.sandbox.faults.clear()
-    alarmed.company.sync("webhook", "kaiten", "users", ids=("1",))
+    space = str(min(alarmed.company.truth("spaces")))
+    alarmed.company.synced("webhook", "kaiten", "spaces", ids=(space,))
     tick(alarmed)
     assert len(ear.texts()) == 1
-    alarmed.company.synced("full", "kaiten", "users")
+    alarmed.company.synced("full", "kaiten", "spaces")
     tick(alarmed)
     assert "Over: kaiten: sync failed (BadCredentials)" in ear.texts()[1]
 
