@@ -225,7 +225,7 @@ def test_the_queue_s_job_is_there_where_kommo_is_and_says_what_it_does() -> None
         keys = {k.to_user_string() for k in job.asset_layer.selected_asset_keys}
         assert keys == {f"{account}/pipelines", f"{account}/statuses", "sync/report"}
         assert "pipelines and their statuses" in str(job.description) and "crm-sync-pipelines" in str(job.description)
-    sensor, _automation = definitions.sensors or ()
+    sensor, _automation, _alerts = definitions.sensors or ()
     assert sensor.default_status == dg.DefaultSensorStatus.RUNNING, "sync.jobs tells the truth without being asked"
 
 
