@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from sync_assets.account import connected_accounts, former_names
+from sync_assets.orchestration.alerts import alert_sensors
 from sync_assets.orchestration.assets import entity_assets
 from sync_assets.orchestration.automation import automation_assets, automation_jobs, automation_sensors
 from sync_assets.orchestration.checks import entity_checks, inbox_checks
@@ -35,21 +36,23 @@ def build_definitions(env: Mapping[str, str] | None = None) -> dg.Definitions:
     settings = sync_settings(env)
     queued = queued_jobs(accounts)
     outward = [*accounts, *(http_accounts(settings) if accounts else [])]
+    assets = [
+        report,
+        *(asset for account in accounts for asset in entity_assets(account, settings)),
+        *(asset for account in accounts for asset in derived_assets(account)),
+        *push_assets(outward),
+        *automation_assets(accounts),
+    ]
+    checks = [
+        *(check for account in accounts for check in entity_checks(account)),
+        *(check for account in accounts for check in derived_checks(account)),
+        *push_checks(outward),
+        *webhook_checks(accounts, settings),
+        *(check for account in accounts for check in inbox_checks(account)),
+    ]
     return dg.Definitions(
-        assets=[
-            report,
-            *(asset for account in accounts for asset in entity_assets(account, settings)),
-            *(asset for account in accounts for asset in derived_assets(account)),
-            *push_assets(outward),
-            *automation_assets(accounts),
-        ],
-        asset_checks=[
-            *(check for account in accounts for check in entity_checks(account)),
-            *(check for account in accounts for check in derived_checks(account)),
-            *push_checks(outward),
-            *webhook_checks(accounts, settings),
-            *(check for account in accounts for check in inbox_checks(account)),
-        ],
+        assets=assets,
+        asset_checks=checks,
         jobs=[*sync_jobs(accounts), *queued, *push_jobs(outward), *automation_jobs(accounts)] if accounts else [],
         schedules=[*sync_schedules(accounts), *push_schedules(outward, settings)],
         sensors=[
@@ -57,6 +60,7 @@ def build_definitions(env: Mapping[str, str] | None = None) -> dg.Definitions:
             *webhook_sensors(accounts, settings),
             *push_sensors(outward, settings),
             *automation_sensors(accounts, settings),
+            *alert_sensors(outward, assets, checks, settings),
         ],
         resources={"sync": Sync(), "postgres": PostgresIOManager()},
         executor=dg.in_process_executor,

@@ -18,6 +18,7 @@ from sync_assets.errors import SyncError
 from sync_assets.exposure import exposed
 from sync_assets.load.database import Database, plain_url
 from sync_assets.load.migrations import pending
+from sync_assets.notify.notifiers import notifiers
 from sync_assets.settings import SyncSettings, environment, sync_settings
 from sync_assets.sync import Connected, connected
 from sync_assets.systems import SYSTEMS
@@ -72,6 +73,7 @@ def diagnose() -> Iterator[Line]:
     if reached:
         for account in accounts:
             yield from _account(account, settings)
+    yield from _notifiers(settings)
 
 
 def table(lines: list[Line]) -> Table:
@@ -178,6 +180,21 @@ def _token(account: Account, connection: Connected) -> Iterator[Line]:
         left = ends - datetime.now(UTC)
         said = f"long-lived, {'ended' if left < timedelta(0) else 'ends'} {_day(ends)}"
         yield Line(what, "note" if left < SOON else "ok", said, "issue a new one and set it" if left < SOON else "")
+
+
+def _notifiers(settings: SyncSettings) -> Iterator[Line]:
+    """Whether whoever is to tell people can be reached; nothing is sent."""
+    found = notifiers(settings)
+    for notifier in found:
+        try:
+            yield Line(f"alerts: {notifier.name}", "ok", notifier.reach())
+        except SyncError as e:
+            yield _failed(f"alerts: {notifier.name}", e)
+    if not found:
+        yield Line(
+            "alerts", "note", "nobody is told of what goes wrong",
+            "set SYNC_ALERT_SLACK_URL, or SYNC_ALERT_TELEGRAM_TOKEN and SYNC_ALERT_TELEGRAM_CHAT",
+        )  # fmt: skip
 
 
 def _day(moment: datetime) -> str:

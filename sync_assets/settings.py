@@ -19,6 +19,7 @@ from dotenv import dotenv_values
 from pydantic import SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from sync_assets.alert_settings import AlertSettings
 from sync_assets.errors import FixConfig, MissingSetting, UnsafeSetting
 
 T = TypeVar("T", bound=BaseSettings)
@@ -49,7 +50,7 @@ SECRET_LENGTH = 24
 """Characters of a secret that alone proves who calls; 24 of base64 are 144 bits."""
 
 
-class SyncSettings(BaseSettings):
+class SyncSettings(AlertSettings):
     """What holds for every account."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
@@ -130,6 +131,16 @@ class SyncSettings(BaseSettings):
     @classmethod
     def _public_url(cls, value: str) -> str:
         return safe_url(value, setting="SYNC_PUBLIC_URL") if value else value
+
+    @field_validator("sync_alert_slack_url")
+    @classmethod
+    def _slack_url(cls, value: SecretStr | None) -> SecretStr | None:
+        return SecretStr(safe_url(value.get_secret_value(), setting="SYNC_ALERT_SLACK_URL")) if value else None
+
+    @field_validator("sync_alert_telegram_url")
+    @classmethod
+    def _telegram_url(cls, value: str) -> str:
+        return safe_url(value, setting="SYNC_ALERT_TELEGRAM_URL")
 
 
 class AccountSettings(BaseSettings):

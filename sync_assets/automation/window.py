@@ -12,10 +12,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
+from sync_assets.alert_settings import daily_hours
 from sync_assets.automation.document import Node
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-MIDNIGHT = 24 * 60
 LOOKS_AHEAD = 9
 """Days within which every window opens: a week, and one more for a day that has no such hour."""
 
@@ -82,21 +82,17 @@ def parse_window(node: Node) -> Window:
         ZoneInfo(zone)
     except (KeyError, ValueError, OSError):
         raise parts["tz"].wrong(f"{zone[:60]!r} is no time zone: Europe/Moscow, UTC") from None
-    opens, _, closes = parts["hours"].text().partition("-")
-    hours = (_minutes(parts["hours"], opens), _minutes(parts["hours"], closes))
-    if hours[0] == hours[1] or hours[0] == MIDNIGHT:
-        raise parts["hours"].wrong("hours are two times of day: 09:00-19:00, 22:00-06:00 or 00:00-24:00")
+    try:
+        hours = daily_hours(parts["hours"].text())
+    except ValueError as e:
+        raise parts["hours"].wrong(str(e)) from None
     days = _days(parts["days"]) if "days" in parts else frozenset(range(7))
     return Window(zone, *hours, days)
 
 
-def _minutes(node: Node, text: str) -> int:
-    hour, _, minute = text.strip().partition(":")
-    if hour.isdigit() and minute.isdigit() and len(hour) <= 2 and len(minute) == 2 and int(minute) < 60:
-        minutes = int(hour) * 60 + int(minute)
-        if minutes <= MIDNIGHT:
-            return minutes
-    raise node.wrong("hours are two times of day: 09:00-19:00, 22:00-06:00 or 00:00-24:00")
+def every_day(hours: str, zone: str) -> Window:
+    """("22:00-07:00", "Europe/Moscow"). Raises ValueError for hours that are none."""
+    return Window(zone, *daily_hours(hours), frozenset(range(7)))
 
 
 def _days(node: Node) -> frozenset[int]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sync_assets.cli.alerts import alerts
 from sync_assets.cli.inbox import inbox
 from sync_assets.cli.outbox import outbox
 from sync_assets.cli.receiver import receive
@@ -34,6 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(receive)
+app.add_typer(alerts, name="alerts")
 app.add_typer(inbox, name="inbox")
 app.add_typer(outbox, name="outbox")
 app.add_typer(rules, name="rules")

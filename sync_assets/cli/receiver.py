@@ -29,6 +29,8 @@ def receive(
     with closing(listen(*where)) as listener:
         # From here on callers wait for what is loaded now.
         from sync_assets.account import connected_accounts
+        from sync_assets.notify.alarm import Alarm
+        from sync_assets.notify.notifiers import notifiers
         from sync_assets.receive.server import Receiver
         from sync_assets.systems import SYSTEMS
 
@@ -41,4 +43,5 @@ def receive(
                 typer.echo(address)
             typer.echo(f"listening on {address_of(listener)}")
 
-        receiver.run(ready)
+        with Alarm(notifiers(settings), lambda: receiver.refusing, settings.sync_spool_folder).watching():
+            receiver.run(ready)

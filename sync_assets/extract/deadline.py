@@ -5,6 +5,7 @@ httpx's own timeouts are per read: a source that sends one byte now and then, in
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
 import threading
@@ -32,7 +33,11 @@ def within(seconds: float) -> Iterator[None]:
 
 
 class Transport(httpx.HTTPTransport):
+    """Whoever makes one has silenced httpx too, which logs full addresses: some of them are secrets."""
+
     def __init__(self, *, trust_env: bool, **options: Any) -> None:
+        for noisy in ("httpx", "httpcore"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
         named = (os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")) if trust_env else ()
         super().__init__(verify=_authorities((*named, certifi.where()), trust_env), **options)
         self._pool._network_backend = _Backend()

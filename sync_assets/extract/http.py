@@ -6,7 +6,6 @@ stores every chained cause in its event log. Redirects are not followed, and no 
 
 from __future__ import annotations
 
-import logging
 import random
 import re
 import ssl
@@ -65,8 +64,6 @@ class Door:
         system: str,
         tokens: TokenStore | None = None,
     ) -> None:
-        for noisy in ("httpx", "httpcore"):
-            logging.getLogger(noisy).setLevel(logging.WARNING)
         self.api = api
         self.budget = budget
         self.requests = 0

@@ -112,6 +112,11 @@ class Receiver:
         with asyncio.Runner(loop_factory=_event_loop()) as runner:
             runner.run(self._serve(ready, signals=signals))
 
+    @property
+    def refusing(self) -> bool:
+        """Whether the last webhooks could not be kept."""
+        return self._inbox.refusing
+
     def stop(self) -> None:
         """From any thread; harmless when repeated."""
         if self._loop is not None and self._stopping is not None:

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from sync_assets.alert_settings import MIDNIGHT
 from sync_assets.automation.document import document
-from sync_assets.automation.window import MIDNIGHT, Window, parse_window
+from sync_assets.automation.window import Window, parse_window
 from sync_assets.errors import BadAutomation
 
 # Clocks jump forth and back at 1:00 UTC; by half an hour; at midnight, so that a day begins at one; never.

@@ -111,6 +111,7 @@ def test_w10_a_full_spool_refuses_and_alarms(
     taken = [n for n, code in enumerate(codes) if code == 200]
     assert 5 < len(taken) < 120 and set(codes) == {200, 503}
     assert taken == list(range(len(taken))), "once it is full it is full"
+    assert serving.receiver.refusing, "which the alarm tells people"
     live = serving.client.get("/health/live")
     assert (live.status_code, live.json()) == (503, {"status": "refusing"})
     health = serving.client.get("/health")
