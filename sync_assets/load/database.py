@@ -40,6 +40,10 @@ REFUSED = {
     errorcodes.INVALID_PASSWORD: "the password is wrong",
     errorcodes.INVALID_CATALOG_NAME: "the database does not exist",
 }
+MEND = {
+    errorcodes.INSUFFICIENT_PRIVILEGE: "see sync-assets roles --check; what makes or changes tables is for their owner,"
+    " SYNC_OWNER_DATABASE_URL",
+}
 LOST = ("08", "57P")
 TRIES_IN_THE_WAY = 3
 
@@ -174,7 +178,7 @@ def _ours(error: psycopg2.Error, *, lost: bool) -> Exception:
     if state[:2] in ("22", "54") or state == errorcodes.NOT_NULL_VIOLATION or isinstance(error, psycopg2.DataError):
         return BadValue(state or "22000")
     if state in REFUSED:
-        return DatabaseRefused(f"Postgres refuses: {REFUSED[state]}", sqlstate=state)
+        return DatabaseRefused(f"Postgres refuses: {REFUSED[state]}", sqlstate=state, next_step=MEND.get(state))
     if state in (errorcodes.UNDEFINED_TABLE, errorcodes.INVALID_SCHEMA_NAME, errorcodes.UNDEFINED_FUNCTION):
         return NotMigrated("the database lacks a table of this version", sqlstate=state)
     if lost and _final(error):
