@@ -110,10 +110,12 @@ class Database:
                 lost = state.startswith(LOST) or (
                     not state and isinstance(e, psycopg2.OperationalError | psycopg2.InterfaceError)
                 )
-                if state in IN_THE_WAY and in_the_way < TRIES_IN_THE_WAY:
+                if state == errorcodes.READ_ONLY_SQL_TRANSACTION:
+                    self.close()  # a standby that we are left on, or a session that began read-only, never recovers
+                if (state in IN_THE_WAY or _crowded(e)) and in_the_way < TRIES_IN_THE_WAY:
                     in_the_way += 1
                     time.sleep(0.05 * 2**in_the_way * (1 + random.random()))  # noqa: S311  jitter
-                elif lost and time.monotonic() < deadline and not _final(e):
+                elif lost and time.monotonic() < deadline and not (_final(e) or _crowded(e)):
                     self.close()
                     time.sleep(0.1 + random.random() / 5)  # noqa: S311  jitter
                 else:
@@ -173,6 +175,12 @@ def _final(error: psycopg2.Error) -> bool:
     )
 
 
+def _crowded(error: psycopg2.Error) -> bool:
+    """A refusal to connect for want of connections: it may pass in a moment, or not for long."""
+    words = str(error)
+    return error.pgcode is None and ("too many " in words or "connection slots are reserved" in words)
+
+
 def _ours(error: psycopg2.Error, *, lost: bool) -> Exception:
     state = error.pgcode or ""
     if state[:2] in ("22", "54") or state == errorcodes.NOT_NULL_VIOLATION or isinstance(error, psycopg2.DataError):
@@ -181,6 +189,9 @@ def _ours(error: psycopg2.Error, *, lost: bool) -> Exception:
         return DatabaseRefused(f"Postgres refuses: {REFUSED[state]}", sqlstate=state, next_step=MEND.get(state))
     if state in (errorcodes.UNDEFINED_TABLE, errorcodes.INVALID_SCHEMA_NAME, errorcodes.UNDEFINED_FUNCTION):
         return NotMigrated("the database lacks a table of this version", sqlstate=state)
+    if lost and _crowded(error):
+        state = errorcodes.TOO_MANY_CONNECTIONS
+        return DatabaseRefused(f"Postgres refuses: {REFUSED[state]}", sqlstate=state)
     if lost and _final(error):
         return DatabaseRefused(
             "Postgres refuses the connection: wrong password, database or host",
