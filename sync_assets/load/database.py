@@ -48,9 +48,14 @@ LOST = ("08", "57P")
 TRIES_IN_THE_WAY = 3
 
 SESSION = (
-    "set timezone = 'UTC'; set client_min_messages = warning; set lock_timeout = '20s'; "
+    "set timezone = 'UTC'; set client_min_messages = warning; "
     "set statement_timeout = '10min'; set idle_in_transaction_session_timeout = '10min'; set work_mem = '64MB'"
 )
+
+LOCK_SECONDS = 20.0
+"""How long a statement waits for somebody's lock; less where the whole transaction may not take so long."""
+
+SHORTEST_LOCK = 1.0
 
 CONNECT_SECONDS = 10
 KEEPALIVE: dict[str, Any] = {
@@ -112,7 +117,8 @@ class Database:
                 )
                 if state == errorcodes.READ_ONLY_SQL_TRANSACTION:
                     self.close()  # a standby that we are left on, or a session that began read-only, never recovers
-                if (state in IN_THE_WAY or _crowded(e)) and in_the_way < TRIES_IN_THE_WAY:
+                waited = state == errorcodes.LOCK_NOT_AVAILABLE and time.monotonic() >= deadline
+                if (state in IN_THE_WAY or _crowded(e)) and in_the_way < TRIES_IN_THE_WAY and not waited:
                     in_the_way += 1
                     time.sleep(0.05 * 2**in_the_way * (1 + random.random()))  # noqa: S311  jitter
                 elif lost and time.monotonic() < deadline and not (_final(e) or _crowded(e)):
@@ -145,7 +151,8 @@ class Database:
             self._connection.set_client_encoding("UTF8")
             with self._connection, self._connection.cursor() as cursor:
                 theirs = (f"set tcp_{name.removeprefix('tcp_')} = {value}" for name, value in KEEPALIVE.items())
-                cursor.execute("; ".join((SESSION, *theirs)))
+                locks = f"set lock_timeout = {int(min(LOCK_SECONDS, max(self._wait, SHORTEST_LOCK)) * 1000)}"
+                cursor.execute("; ".join((SESSION, locks, *theirs)))
         return self._connection
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from sync_assets_tests.company import Company
 from sync_assets_tests.faults.guarded import at
 from sync_assets_tests.faults.moments import touch_every_card
 from sync_assets_tests.inbox.hints import hint, hurry, states, worked_off
+from sync_assets_tests.postgres.temporary import memory
 from sync_assets_tests.receive.conftest import Serving, rows, serve, until
 from sync_assets_tests.receive.vendors import items
 from sync_assets_tests.send.shop import Open
@@ -177,15 +179,14 @@ def test_d6_out_of_connections_is_told_within_a_moment(database_url: str, visito
 
 
 @pytest.fixture
-def small_disk(cluster: EmbeddedPostgres, tmp_path: Path) -> Iterator[Path]:
-    """A folder of 3 MB that belongs to Postgres."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    tmp_path.chmod(0o755)
+def small_disk(cluster: EmbeddedPostgres) -> Iterator[Path]:
+    """A folder of 24 MB that belongs to Postgres."""
+    folder = Path(tempfile.mkdtemp(prefix="sync_assets-small-", dir=memory()))
+    folder.chmod(0o755)
     if (
         os.geteuid() != 0
         or subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)], capture_output=True, check=False
+            ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], capture_output=True, check=False
         ).returncode
     ):
         pytest.skip("only root may mount a small disk; the other tests of D6 have a trigger say the same")
@@ -194,12 +195,10 @@ def small_disk(cluster: EmbeddedPostgres, tmp_path: Path) -> Iterator[Path]:
         inner = folder / "data"
         inner.mkdir()
         os.chown(inner, owner.st_uid, owner.st_gid)
-        for above in inner.parents:
-            if not above.stat().st_mode & 0o001:
-                pytest.skip("Postgres' user cannot reach the folder of this test")
         yield inner
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=False)
+        folder.rmdir()
 
 
 def test_d6_a_disk_that_is_really_full(cluster: EmbeddedPostgres, grown: Company, small_disk: Path) -> None:
