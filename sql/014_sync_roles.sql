@@ -188,7 +188,7 @@ begin
     end if;
     if ours.function in ('grant_roles', 'hand_to_owner') then
       execute format('revoke all on function %s from %I', ours.signature, writer);
-    elsif ours.function = 'accept_events' then
+    elsif ours.function in ('accept_events', 'health') then
       execute format('grant execute on function %s to %I', ours.signature, receiver);
     end if;
   end loop;
@@ -246,7 +246,7 @@ create type sync.accepted_event as (
   problem     text
 );
 
--- The one thing that the receiver may do: it puts events into the inbox, new or dead, and tells the workers. It sees
+-- The one thing that the receiver may do, beside asking for counts (sync.health): it puts events into the inbox, new or dead, and tells the workers. It sees
 -- nobody's events, and a second delivery is only counted.
 create function sync.accept_events(said sync.accepted_event[]) returns void language plpgsql security definer
   set search_path = pg_catalog, pg_temp as $$

@@ -135,6 +135,8 @@ def test_s8_the_receiver_puts_events_into_the_inbox_and_they_are_told(guarded: G
     found = guarded.ask("writer", "select key, state, deliveries from sync.webhook_events order by id")
     assert found == [("1", "new", 2), ("2", "new", 1)]
     assert guarded.ask("receiver", "select sync.accept_events('{}')") == [("",)]
+    ((counts,),) = guarded.ask("receiver", "select sync.health()")
+    assert counts["inbox_waiting"]["events"] == 2, "GET /health shows counts"
     guarded.ask("writer", "delete from sync.webhook_events")
 
 
