@@ -25,6 +25,7 @@ COMMANDS = {
     "receive",
     "webhooks",
     "report",
+    "roles",
 }
 SYNC_ASSETS = Path(sys.executable).with_name("sync-assets")
 Ask = Callable[..., Result]

@@ -63,7 +63,9 @@ class Door:
         max_wait: float,
         system: str,
         tokens: TokenStore | None = None,
+        trust: Callable[[], None] = lambda: None,
     ) -> None:
+        """`trust` raises where our secrets must not go where `api` would send them; it is asked before the first."""
         self.api = api
         self.budget = budget
         self.requests = 0
@@ -77,6 +79,7 @@ class Door:
         self._system = system
         self._count = threading.Lock()
         self._refused: SyncError | None = None
+        self._trust: Callable[[], None] | None = trust
         self._origins: dict[str, httpx.URL] = {}
         loopback = urlsplit(api.outgoing("", {}).url).hostname in ("127.0.0.1", "localhost")
         self._client = httpx.Client(
@@ -113,6 +116,9 @@ class Door:
         Raises RecordGone (only with `by_key`), the errors of `Api.check`, SourceUnavailable after the last retry,
         Throttled where the source asks for a longer pause than a run may wait.
         """
+        if self._trust:
+            self._trust()
+            self._trust = None
         if self._refused:
             raise copy(self._refused)  # a copy: each entity adds its own name
         where = {"system": self._system, "endpoint": self._mask(path)}

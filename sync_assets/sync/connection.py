@@ -27,6 +27,7 @@ from sync_assets.extract.stopwatch import Stopwatch
 from sync_assets.load.database import Database
 from sync_assets.load.migrations import require_migrated
 from sync_assets.load.target import Target, target
+from sync_assets.load.trust import require_trust
 from sync_assets.settings import SyncSettings
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Connected:
             max_wait=settings.sync_max_wait_seconds,
             system=account.name,
             tokens=self.tokens,
+            trust=lambda: require_trust(self.meter, account.name, account.settings.sent()),
         )
         self._targets: dict[str, Target] = {}
         self.names: dict[str, tuple[float, tuple[str, ...]]] = {}  # of `named.names_of`: when they were told, and which
