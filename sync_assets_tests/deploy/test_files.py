@@ -95,7 +95,13 @@ def test_the_code_server_has_a_thread_for_each_sensor_that_watches() -> None:
 
 def test_only_the_migration_has_the_owner_and_only_the_receiver_the_receiver() -> None:
     for process in [p for p in PROCESSES if "DATABASE_URL_FILE" in p.env]:
-        kind = "owner" if "migrate" in process.words else "receiver" if "receive" in process.words else "writer"
+        kind = (
+            "owner"
+            if {"migrate", "roles"} & set(process.words)
+            else "receiver"
+            if "receive" in process.words
+            else "writer"
+        )
         if process.where.endswith(".service"):
             (loaded,) = (c for c in option(UNITS / process.where, "LoadCredential") if c.startswith("database_url:"))
             assert loaded == f"database_url:/etc/sync_assets/credentials/{kind}_database_url"
@@ -120,14 +126,14 @@ def test_compose_mounts_what_it_names_publishes_on_loopback_and_has_one_daemon()
         files = [v for n, v in service.get("environment", {}).items() if n.endswith(FROM_FILE)]
         assert {v.removeprefix("/run/secrets/") for v in files} <= set(service["secrets"]), name
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ())), name
-        assert name in ("migrate",) or (service["restart"] == "unless-stopped" and "healthcheck" in service)
+        assert name in ("migrate", "roles") or (service["restart"] == "unless-stopped" and "healthcheck" in service)
         for volume in service.get("volumes", ()):
             source = volume.partition(":")[0]
             assert source in whole["volumes"] or (DEPLOY / source).is_file()
     assert len([s for s in whole["services"].values() if "dagster-daemon" in s.get("command", ())]) == 1
     assert "replicas" not in str(whole)
     for name in ("code", "receiver"):
-        assert whole["services"][name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+        assert whole["services"][name]["depends_on"]["roles"] == {"condition": "service_completed_successfully"}
 
 
 def test_the_image_copies_what_is_there_and_leaves_secrets_out() -> None:

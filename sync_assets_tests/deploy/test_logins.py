@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 import psycopg2
 import pytest
 
+from sync_assets.errors import SyncError
+from sync_assets.load import roles
 from sync_assets.load.database import Database
 from sync_assets.load.migrations import migrate, pending
 from sync_assets_tests.deploy.commands import DEPLOY
@@ -80,6 +82,12 @@ def test_the_owner_migrates_and_nobody_else_may(urls: dict[str, str]) -> None:
                 migrate(databases[kind], [])
         assert migrate(databases["owner"], [])
         assert pending(databases["owner"], []) == []
+        # As Compose's service `roles` does, with the owner's rights and no more.
+        assert roles.create(databases["owner"], roles.PREFIX) > 0
+        assert list(roles.wrong(databases["owner"])) == []
+        assert databases["writer"].query("select count(*) from sync.logs") == (0,)
+        with pytest.raises(SyncError):
+            databases["receiver"].query("select count(*) from sync.webhook_events")
     finally:
         for database in databases.values():
             database.close()

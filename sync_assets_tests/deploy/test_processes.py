@@ -160,6 +160,7 @@ def test_the_processes_of_compose_work_together(processes: Set) -> None:
         pass
     assert code == 0, migrate.last_lines()
     del processes.processes["migrate"]
+    # `roles` would leave roles behind in the cluster that tests share; test_logins.py makes them in one of its own.
     # As depends_on has it: the code server and the receiver after the migration, the others after the code server.
     code_server, _ = processes.start("code"), processes.start("receiver")
     wait_for(lambda: listens(processes.ports["4000"]), code_server, timeout=120)
