@@ -39,7 +39,7 @@ def build_definitions(env: Mapping[str, str] | None = None) -> dg.Definitions:
         assets=[
             report,
             *(asset for account in accounts for asset in entity_assets(account, settings)),
-            *(asset for account in accounts for asset in derived_assets(account)),
+            *(asset for account in accounts for asset in derived_assets(account, settings)),
             *push_assets(outward),
             *automation_assets(accounts),
         ],

@@ -14,6 +14,7 @@ from sync_assets.account import Account
 from sync_assets.check.way_back import CHECKS, WayBack
 from sync_assets.errors import SyncError
 from sync_assets.load.announcements import Announcements
+from sync_assets.orchestration import shown
 from sync_assets.orchestration.assets import OWNERS
 from sync_assets.orchestration.checks import as_result
 from sync_assets.orchestration.io_manager import failure
@@ -195,5 +196,5 @@ def _metadata(settings: SyncSettings, done: Delivered) -> dict[str, int | str]:
         **{state: done.states[state] for state in states},
         "requests": done.requests,
         "mode": settings.sync_way_back,
-        **({"closed": done.closed} if done.closed else {}),
+        **({"closed": shown.linkless(done.closed)} if done.closed else {}),
     }

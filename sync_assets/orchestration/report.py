@@ -8,6 +8,7 @@ import dagster as dg
 
 from sync_assets.errors import SyncError
 from sync_assets.load.database import Database
+from sync_assets.orchestration import shown
 from sync_assets.settings import sync_settings
 from sync_assets.tables import CheckRow, check_table, console, run_rows, run_table
 
@@ -44,7 +45,8 @@ def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
     red = [c for c in checks if not c.passed and c.severity == "ERROR"]
     if red:
         raise dg.Failure(
-            description=f"{len(red)} checks failed: " + "; ".join(f"{c.asset} {c.name}: {c.says}" for c in red),
+            description=f"{len(red)} checks failed: "
+            + "; ".join(f"{c.asset} {c.name}: {shown.linkless(c.says)}" for c in red),
             allow_retries=False,
         )
     return dg.MaterializeResult(metadata={**metadata, "checks": len(checks)})
@@ -59,6 +61,8 @@ def evaluated_checks(instance: dg.DagsterInstance, run_id: str) -> list[CheckRow
             continue
         e = event.asset_check_evaluation_data
         found.append(
-            CheckRow("/".join(e.asset_key.path), e.check_name, e.passed, e.severity.value, e.description or "")
+            CheckRow(
+                "/".join(e.asset_key.path), e.check_name, e.passed, e.severity.value, shown.said(e.description or "")
+            )
         )
     return found

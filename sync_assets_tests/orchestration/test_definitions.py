@@ -1,7 +1,6 @@
 """What Dagster loads from an environment: assets, their order, jobs, schedules, and not one secret."""
 
 import logging
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -146,12 +145,6 @@ def test_every_asset_says_what_a_person_wants_to_know() -> None:
             assert asset.description == derived.doc and derived.doc.endswith(".")
             assert asset.metadata["dagster/table_name"] == f"{account.schema}.{derived.name}"
     assert "read_by" not in graph.get(REPORT).metadata
-
-
-def test_the_freshness_window_is_a_setting() -> None:
-    graph = build_definitions(KAITEN | {"SYNC_FRESH_HOURS": "2"}).resolve_asset_graph()
-    policy: Any = graph.get(dg.AssetKey(["kaiten", "cards"])).freshness_policy
-    assert policy.fail_window.to_timedelta().total_seconds() == 2 * 3600
 
 
 def test_every_asset_has_every_check_and_each_check_says_what_it_is() -> None:
