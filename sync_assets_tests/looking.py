@@ -81,6 +81,14 @@ class Window:
     def text(self) -> str:
         return str(self.page.inner_text("body"))
 
+    def plots(self, *expected: str) -> int:
+        """Turns an asset's metadata to plots, and answers how many there are when those that are expected are there."""
+        self.page.get_by_role("button", name="Plots").click()
+        self.page.locator("canvas").first.wait_for()
+        for words in expected:
+            self.page.get_by_text(words, exact=True).first.wait_for()
+        return int(self.page.locator("canvas").count())
+
     def strangers(self) -> list[str]:
         """What was asked of anybody but the webserver."""
         return [url for url in self.asked if not url.startswith((self.address, "data:", "blob:"))]

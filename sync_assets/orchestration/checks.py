@@ -5,13 +5,13 @@ from typing import Any
 
 import dagster as dg
 
+from sync_assets import shown
 from sync_assets.account import Account
 from sync_assets.check import CHECKS, Finding, Scope, check_entity, checks_of
 from sync_assets.check.inbox import inbox_is_worked_off
 from sync_assets.entity import Entity
 from sync_assets.errors import SyncError
 from sync_assets.freshness import freshness
-from sync_assets.orchestration import shown
 from sync_assets.orchestration.io_manager import failure
 from sync_assets.orchestration.resources import Sync
 from sync_assets.sync import Connected

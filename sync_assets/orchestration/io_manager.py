@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from sync_assets import shown
 from sync_assets.account import Account
 from sync_assets.entity import Derived, Entity
 from sync_assets.errors import SyncError
 from sync_assets.load.derived import store
 from sync_assets.load.target import Target
 from sync_assets.load.upsert import Counts
-from sync_assets.orchestration import shown
 from sync_assets.orchestration.lineage import column_description, column_lineage, derived_lineage
 from sync_assets.settings import sync_settings
 from sync_assets.sync import Connected, Outcome, Request, sync_entity

@@ -10,11 +10,11 @@ from functools import partial
 
 import dagster as dg
 
+from sync_assets import shown
 from sync_assets.account import Account
 from sync_assets.check.way_back import CHECKS, WayBack
 from sync_assets.errors import SyncError
 from sync_assets.load.announcements import Announcements
-from sync_assets.orchestration import shown
 from sync_assets.orchestration.assets import OWNERS
 from sync_assets.orchestration.checks import as_result
 from sync_assets.orchestration.io_manager import failure

@@ -6,9 +6,9 @@ it, and has the lowest priority, so that it runs when all else has ended.
 
 import dagster as dg
 
+from sync_assets import shown
 from sync_assets.errors import SyncError
 from sync_assets.load.database import Database
-from sync_assets.orchestration import shown
 from sync_assets.settings import sync_settings
 from sync_assets.tables import CheckRow, check_table, console, run_rows, run_table
 

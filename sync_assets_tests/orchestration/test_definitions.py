@@ -204,7 +204,10 @@ def test_every_job_ends_with_the_report_and_selects_its_own_accounts() -> None:
 
 def test_the_queue_s_job_is_there_where_kommo_is_and_says_what_it_does() -> None:
     without = build_definitions(BOTH)
-    assert "crm_sync_pipelines" not in job_names(without) and [s.name for s in without.sensors or ()] == ["automation"]
+    assert "crm_sync_pipelines" not in job_names(without) and [s.name for s in without.sensors or ()] == [
+        "syncs_that_died",
+        "automation",
+    ]
     emea = {name.replace("KOMMO_", "KOMMO_EMEA_"): value for name, value in KOMMO.items()}
     definitions = build_definitions(KOMMO | emea)
     assert {n for n in job_names(definitions) if n.startswith("crm_")} == {
@@ -215,7 +218,7 @@ def test_the_queue_s_job_is_there_where_kommo_is_and_says_what_it_does() -> None
         keys = {k.to_user_string() for k in job.asset_layer.selected_asset_keys}
         assert keys == {f"{account}/pipelines", f"{account}/statuses", "sync/report"}
         assert "pipelines and their statuses" in str(job.description) and "crm-sync-pipelines" in str(job.description)
-    sensor, _automation = definitions.sensors or ()
+    (sensor,) = (s for s in definitions.sensors or () if s.name == "queued_jobs_that_died")
     assert sensor.default_status == dg.DefaultSensorStatus.RUNNING, "sync.jobs tells the truth without being asked"
 
 
