@@ -13,8 +13,9 @@ from typing import Any
 JOINER = "\u2060"
 """Invisible, of no width, and no part of an address: what stands around it is none."""
 
-ADDRESS = re.compile(r"(?<=://)(?=\S)|(?<=\bwww)(?=\.)|(?<=\S@)(?=\S)|(?<=\bmailto:)|(?<=\bxmpp:)", re.IGNORECASE)
-"""Escaping alone does not help: addresses are looked for when the escapes are resolved already."""
+ADDRESS = re.compile(r"(?<=\w)(?=://)|(?<=www)(?=\.)|(?<=\S@)(?=\S)|(?<=mailto)(?=:)|(?<=xmpp)(?=:)", re.IGNORECASE)
+"""Where one would begin: before the colon and after the at sign. Escaping alone does not help: addresses are looked for
+before escapes are resolved, and afterwards once more."""
 
 MARKUP = re.compile(r"[\\`*\[\]<>~&|]|(?<![^\W_])_|_(?![^\W_])")
 AT_START = re.compile(r"^(\s*)(#|[-+=]|\d+(?=[.)]))")

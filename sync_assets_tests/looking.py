@@ -93,14 +93,10 @@ class Window:
         """What was asked of anybody but the webserver."""
         return [url for url in self.asked if not url.startswith((self.address, "data:", "blob:"))]
 
-    def settle(self, quiet: float = 0.5) -> None:
-        """Waits until it asks for nothing more and its animations have ended."""
-        self.page.wait_for_load_state("networkidle")
-        time.sleep(quiet)
-
-    def picture(self, path: Path, **options: Any) -> None:
-        self.settle()
-        self.page.screenshot(path=path, **options)
+    def picture(self, path: Path, settled: float = 3.0) -> None:
+        """Of what is in view, after some seconds for what moves or still loads; the page asks its server for ever."""
+        time.sleep(settled)
+        self.page.screenshot(path=path)
 
 
 @contextmanager

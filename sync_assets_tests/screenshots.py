@@ -1,7 +1,7 @@
 """The README's pictures, made anew: `python -m sync_assets_tests.screenshots docs/`.
 
-A company of its own lives and is synced a few times, so that there is something to see; the pages are those that the
-test of the UI looks at.
+A company of its own lives and is synced a few times, so that there is something to see; then the pages that the test
+of the UI looks at are taken as they are.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ import sys
 import tempfile
 from pathlib import Path
 
-import dagster as dg
-
 from sync_assets.definitions import build_definitions
 from sync_assets.local import PROJECT, prepare
+from sync_assets.local_webhooks import webhook_environment
 from sync_assets.orchestration.queue import dagster_instance
 from sync_assets.sandbox.server import Sandbox
 from sync_assets_tests.company import environment
 from sync_assets_tests.conftest import UNLIMITED
-from sync_assets_tests.looking import webserver, window
+from sync_assets_tests.looking import Window, webserver, window
 from sync_assets_tests.postgres.temporary import temporary_postgres
 
 RUNS = 5
 """Points on each plot."""
+
+SIZE = {"width": 1400, "height": 860}
 
 
 def main(folder: Path) -> None:
@@ -32,7 +33,7 @@ def main(folder: Path) -> None:
         Sandbox(rates=UNLIMITED, cards=2000) as sandbox,
         tempfile.TemporaryDirectory() as home,
     ):
-        env = environment(sandbox, postgres.create_database("pictures"))
+        env = environment(sandbox, postgres.create_database("pictures"), **webhook_environment(8401))
         os.environ |= {**env, "SYNC_ASSETS_ENV_FILE": os.devnull, "DAGSTER_HOME": home}
         (Path(home) / "dagster.yaml").write_text((PROJECT / "dagster.yaml").read_text())
         os.chdir(home)
@@ -40,29 +41,30 @@ def main(folder: Path) -> None:
         definitions = build_definitions(env)
         with dagster_instance() as instance:
             for number in range(RUNS):
-                live(definitions, instance, "full_sync" if number == 0 else "incremental_sync")
+                job = definitions.resolve_job_def("full_sync" if number == 0 else "incremental_sync")
+                job.execute_in_process(instance=instance, raise_on_error=False)
                 sandbox.world.advance(10)
-        with webserver(env, Path(home)) as address:
-            print(address, env["DATABASE_URL"], home, flush=True)
-            if "--hold" in sys.argv:
-                input()
-                return
-            with window(address) as seen:
-                for name, path in PAGES.items():
-                    seen.open(path)
-                    seen.picture(folder / f"{name}.png")
+        with webserver(env, Path(home)) as address, window(address, SIZE) as seen:
+            take(seen, folder)
 
 
-PAGES = {
-    "asset_graph": "/asset-groups",
-    "asset": "/assets/kaiten/cards?view=overview",
-    "events": "/assets/kaiten/cards?view=events",
-    "checks": "/assets/kaiten/cards?view=checks",
-}
+def take(seen: Window, folder: Path) -> None:
+    seen.open("/locations/sync_assets.definitions/asset-groups/kaiten/lineage", "cards", "8 / 8 Passed")
+    seen.page.get_by_role("button", name="Zoom out").or_(seen.page.locator("button:has([aria-label=zoom_out])")).click()
+    seen.picture(folder / "asset_graph.png")
 
+    seen.open("/assets/kaiten/cards?view=overview", "Row count", "Leads to")
+    seen.picture(folder / "asset.png")
+    seen.page.get_by_text("Columns", exact=True).first.click()
+    seen.plots("dagster/row_count", "records_per_second", "updated")
+    seen.picture(folder / "plots.png")
 
-def live(definitions: dg.Definitions, instance: dg.DagsterInstance, job: str) -> None:
-    definitions.resolve_job_def(job).execute_in_process(instance=instance, raise_on_error=False)
+    seen.open("/assets/bitrix/orders?view=checks&checkDetail=links_resolve", "Checks (", "each is accounted for")
+    seen.page.locator("canvas").first.wait_for()
+    seen.picture(folder / "checks.png")
+
+    seen.open("/automation", "kaiten_webhooks", "syncs_that_died")
+    seen.picture(folder / "automation.png")
 
 
 if __name__ == "__main__":

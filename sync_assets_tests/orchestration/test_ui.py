@@ -56,7 +56,8 @@ def scene(
         for name, value in {**company.env, "DAGSTER_HOME": str(home), "SYNC_ASSETS_ENV_FILE": os.devnull}.items():
             patch.setenv(name, value)
         evil = f"http://127.0.0.1:{caught.port}"
-        field = f"![x]({evil}/image) <img src={evil}/html> [y]({evil}/link) a|b\n{evil}/plain www.trap.test _z_"
+        field = f"![x]({evil}/image) <img src={evil}/html> [y]({evil}/link) a|b\n{evil}/plain"
+        field += " www.trap.test me@trap.test _z_ `code`"
         run_ids = []
         with dagster_instance() as instance:
             job = build_definitions(company.env).resolve_job_def("kaiten_full_sync")
@@ -114,8 +115,8 @@ def test_s7_what_a_record_says_is_shown_as_text_and_asks_nobody_for_anything(sce
         ("/assets/kaiten/cards?view=events", "field gone from every record"),
         (f"/runs/{scene.run_ids[-1]}", "no longer sends"),
     ):
-        seen = scene.window.open(path, words)
-        assert name in " ".join(seen.replace("\u2060", "").split()), path
+        seen = " ".join(scene.window.open(path, words).replace("\u2060", "").split())
+        assert name in seen, path
         links = [a.get_attribute("href") or "" for a in scene.window.page.locator("a").all()]
         assert not [link for link in links if "trap" in link or str(scene.trap.port) in link], path
         images = [i.get_attribute("src") or "" for i in scene.window.page.locator("img").all()]
