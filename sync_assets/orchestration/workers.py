@@ -71,7 +71,7 @@ class WatchingRunLauncher(DefaultRunLauncher):
 
 @dg.sensor(
     name="syncs_that_died",
-    minimum_interval_seconds=30,
+    minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Closes the rows of sync.logs whose process ended without a word, as lost.",
 )

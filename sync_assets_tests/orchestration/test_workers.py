@@ -21,9 +21,8 @@ from sync_assets.load.jobs import Asked
 from sync_assets.local import bare_environment
 from sync_assets.orchestration import queue
 from sync_assets.orchestration.workers import WORKER_TAG
-from sync_assets.processes import Process
+from sync_assets.processes import Process, wait_for
 from sync_assets_tests.orchestration.queueing import Queueing
-from sync_assets_tests.orchestration.test_queued_jobs import wait_until
 
 DAEMON = Path(sys.executable).with_name("dagster-daemon")
 SCHEDULE = "kaiten_incremental_every_6_hours"
@@ -83,19 +82,22 @@ def test_d11_a_dead_worker_ends_its_run_and_a_dead_daemon_loses_no_run_and_no_ti
         assert run is not None
         return int(run.tags[WORKER_TAG].split()[1])
 
+    def wait(ready: Callable[[], object]) -> None:
+        wait_for(ready, running, timeout=150)
+
     company.sandbox.faults.set("A5", system="kommo", path=r"/leads/pipelines$", bytes=5, interval=1.0)
-    with daemon(queueing, tmp_path) as first:
+    with daemon(queueing, tmp_path) as running:
         # The worker alone.
         killed = queueing.ask()
-        wait_until(lambda: syncing(killed))
+        wait(lambda: syncing(killed))
         os.kill(worker(killed), signal.SIGKILL)
-        wait_until(lambda: status(killed) == dg.DagsterRunStatus.FAILURE)
-        wait_until(lambda: company.query("select status from sync.logs where run_id = %s", (killed,)) == [("lost",)])
+        wait(lambda: status(killed) == dg.DagsterRunStatus.FAILURE)
+        wait(lambda: company.query("select status from sync.logs where run_id = %s", (killed,)) == [("lost",)])
         # Everything at once: nobody is left who could tell.
         left = queueing.ask()
-        wait_until(lambda: syncing(left))
+        wait(lambda: syncing(left))
         own = worker(left)
-        os.killpg(first.pid, signal.SIGKILL)
+        os.killpg(running.pid, signal.SIGKILL)
         os.kill(own, signal.SIGKILL)
     assert status(left) == dg.DagsterRunStatus.STARTED and syncing(left), "as it must look to those who come next"
 
@@ -103,13 +105,13 @@ def test_d11_a_dead_worker_ends_its_run_and_a_dead_daemon_loses_no_run_and_no_ti
     company.sandbox.faults.clear()
     waiting = queued(queueing, "worksection_full_sync")
     switched_on(queueing, SCHEDULE, since=time.time() - 7 * 3600)
-    with daemon(queueing, tmp_path):
-        wait_until(lambda: status(left) == dg.DagsterRunStatus.FAILURE)
-        wait_until(lambda: company.query("select status from sync.logs where run_id = %s", (left,)) == [("lost",)])
+    with daemon(queueing, tmp_path) as running:
+        wait(lambda: status(left) == dg.DagsterRunStatus.FAILURE)
+        wait(lambda: company.query("select status from sync.logs where run_id = %s", (left,)) == [("lost",)])
         after = queueing.ask()
-        wait_until(lambda: status(after) == dg.DagsterRunStatus.SUCCESS)
-        wait_until(lambda: status(waiting) == dg.DagsterRunStatus.SUCCESS)
+        wait(lambda: status(after) == dg.DagsterRunStatus.SUCCESS)
+        wait(lambda: status(waiting) == dg.DagsterRunStatus.SUCCESS)
         made_up = dg.RunsFilter(tags={"dagster/schedule_name": SCHEDULE}, statuses=[dg.DagsterRunStatus.SUCCESS])
-        wait_until(lambda: instance.get_runs(made_up))
+        wait(lambda: instance.get_runs(made_up))
     assert queueing.row(left)["status"] == "lost" and queueing.row(after)["status"] == "succeeded"
     company.assert_ledger_adds_up()
