@@ -17,15 +17,20 @@ import yaml
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, ScheduleInstigatorData
 
+from sync_assets.load.holder import this_process
 from sync_assets.load.jobs import Asked
+from sync_assets.load.ledger import Ledger
+from sync_assets.load.lost import close_all_lost, lapsed_syncs
 from sync_assets.local import bare_environment
 from sync_assets.orchestration import queue
-from sync_assets.orchestration.workers import WORKER_TAG
+from sync_assets.orchestration.workers import WORKER_TAG, WatchingRunLauncher
 from sync_assets.processes import Process, wait_for
-from sync_assets_tests.orchestration.queueing import Queueing
+from sync_assets_tests.company import Company
+from sync_assets_tests.faults.moments import process
+from sync_assets_tests.orchestration.queueing import JOB, Queueing
 
 DAEMON = Path(sys.executable).with_name("dagster-daemon")
-SCHEDULE = "kaiten_incremental_every_6_hours"
+SCHEDULE = "worksection_incremental_every_6_hours"
 
 
 @contextmanager
@@ -48,7 +53,7 @@ def often(home: Path) -> None:
 
 def queued(queueing: Queueing, job: str) -> str:
     """A run that waits for a daemon, as one launched from the UI does."""
-    asked = Asked(job.partition("_")[0], job, str(uuid4()), "a person")
+    asked = Asked("kommo", job, str(uuid4()), "a person")
     queue._submit(queueing.instance, queueing.definitions.resolve_job_def(job), asked)
     return asked.job_id
 
@@ -58,7 +63,7 @@ def switched_on(queueing: Queueing, schedule: str, *, since: float) -> None:
     (any_run, *_) = queueing.instance.get_runs()
     assert any_run.remote_job_origin is not None
     origin = any_run.remote_job_origin.repository_origin.get_instigator_origin(schedule)
-    data = ScheduleInstigatorData("0 */6 * * *", since)
+    data = ScheduleInstigatorData("7 */6 * * *", since)
     state = InstigatorState(origin, InstigatorType.SCHEDULE, InstigatorStatus.RUNNING, data)
     queueing.instance.add_instigator_state(state)
 
@@ -103,15 +108,62 @@ def test_d11_a_dead_worker_ends_its_run_and_a_dead_daemon_loses_no_run_and_no_ti
 
     # Meanwhile one is queued, and a schedule was due.
     company.sandbox.faults.clear()
-    waiting = queued(queueing, "worksection_full_sync")
+    waiting = queued(queueing, JOB)
     switched_on(queueing, SCHEDULE, since=time.time() - 7 * 3600)
     with daemon(queueing, tmp_path) as running:
         wait(lambda: status(left) == dg.DagsterRunStatus.FAILURE)
         wait(lambda: company.query("select status from sync.logs where run_id = %s", (left,)) == [("lost",)])
-        after = queueing.ask()
-        wait(lambda: status(after) == dg.DagsterRunStatus.SUCCESS)
         wait(lambda: status(waiting) == dg.DagsterRunStatus.SUCCESS)
         made_up = dg.RunsFilter(tags={"dagster/schedule_name": SCHEDULE}, statuses=[dg.DagsterRunStatus.SUCCESS])
         wait(lambda: instance.get_runs(made_up))
-    assert queueing.row(left)["status"] == "lost" and queueing.row(after)["status"] == "succeeded"
+    assert queueing.row(left)["status"] == "lost" and queueing.row(waiting)["status"] == "succeeded"
     company.assert_ledger_adds_up()
+
+
+def test_d11_a_run_is_ended_on_evidence_and_never_on_a_guess(queueing: Queueing) -> None:
+    company, launcher = queueing.company, WatchingRunLauncher()
+
+    def health(worker: str | None) -> str:
+        run_id = queueing.launched(**({WORKER_TAG: worker} if worker else {}))
+        company.query("update sync.logs set run_id = %s where status = 'running'", (run_id,))
+        run = queueing.instance.get_run_by_id(run_id)
+        assert run is not None
+        return str(launcher.check_run_worker_health(run).status.name)
+
+    alive, elsewhere = this_process(None), "process 1 on another-machine, since 00:00:00 UTC"
+    assert launcher.supports_check_run_worker_health
+    assert [health(w) for w in (None, alive, elsewhere)] == ["RUNNING"] * 3
+    assert health(alive.replace(str(os.getpid()), "999999999")) == "FAILED"
+
+    killed = process(company, "tags", SYNC_ASSETS_CRASH_AT="before commit")
+    killed.communicate(timeout=60)
+    assert [health(w) for w in (None, alive, elsewhere)] == ["RUNNING"] * 3, "its lease has not lapsed yet"
+    company.query("update sync.metadata set lease_until = now() - interval '1 second'")
+    assert [health(w) for w in (None, alive, elsewhere)] == ["FAILED"] * 3
+
+
+def test_d11_a_sync_is_lost_once_its_process_or_its_lease_is_gone(company: Company) -> None:
+    def statuses() -> list[str]:
+        return [s for (s,) in company.query("select status from sync.logs order by id")]
+
+    with company.connected() as connection:
+        tags, boards = ("tags", "boards")
+        running = Ledger(
+            connection.database,
+            company.accounts["kaiten"],
+            company.entity(tags),
+            kind="full",
+            run_id="r",
+            lease_seconds=60,
+        )
+        running.open()
+        process(company, boards, SYNC_ASSETS_CRASH_AT="before commit").communicate(timeout=60)
+        assert statuses() == ["running", "running"]
+        assert close_all_lost(connection.database) == 1 and statuses() == ["running", "lost"]
+        assert close_all_lost(connection.database) == 0 and lapsed_syncs(connection.database, "r") == []
+        company.query("update sync.metadata set lease_until = now() - interval '1 second'")
+        assert lapsed_syncs(connection.database, "r") == ["kaiten/tags"]
+        assert close_all_lost(connection.database) == 1 and statuses() == ["lost", "lost"]
+        # It had only been asleep: what it has to say counts.
+        running.close("success", whole=True)
+        assert statuses() == ["success", "lost"]
