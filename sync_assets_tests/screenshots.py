@@ -21,10 +21,10 @@ from sync_assets_tests.conftest import UNLIMITED
 from sync_assets_tests.looking import Window, webserver, window
 from sync_assets_tests.postgres.temporary import temporary_postgres
 
-RUNS = 5
-"""Points on each plot."""
+POINTS = 5
+"""Of each plot: as many runs."""
 
-SIZE = {"width": 1400, "height": 860}
+SIZE = {"width": 1400, "height": 900}
 
 
 def main(folder: Path) -> None:
@@ -42,9 +42,8 @@ def main(folder: Path) -> None:
         prepare(env["DATABASE_URL"], env)
         definitions = build_definitions(env)
         with dagster_instance() as instance:
-            for number in range(RUNS):
-                job = definitions.resolve_job_def("full_sync" if number == 0 else "incremental_sync")
-                job.execute_in_process(instance=instance, raise_on_error=False)
+            for job in ("bitrix_full_sync", "kaiten_full_sync", *["kaiten_incremental_sync"] * (POINTS - 1)):
+                definitions.resolve_job_def(job).execute_in_process(instance=instance, raise_on_error=False)
                 sandbox.world.advance(10)
         with webserver(env, Path(home)) as address, window(address, SIZE) as seen:
             take(seen, folder)
@@ -52,21 +51,22 @@ def main(folder: Path) -> None:
 
 def take(seen: Window, folder: Path) -> None:
     seen.open("/locations/sync_assets.definitions/asset-groups/kaiten/lineage", "cards", "8 / 8 Passed")
-    seen.page.get_by_role("button", name="Zoom out").or_(seen.page.locator("button:has([aria-label=zoom_out])")).click()
+    seen.page.get_by_role("button", name="Hide navigation").or_(seen.page.get_by_text("Hide navigation")).first.click()
+    seen.page.mouse.move(1000, 780)
+    seen.page.mouse.down()
+    seen.page.mouse.move(1000, 850, steps=5)
+    seen.page.mouse.up()
     seen.picture(folder / "asset_graph.png")
 
     seen.open("/assets/kaiten/cards?view=overview", "Row count", "Leads to")
-    seen.picture(folder / "asset.png")
-    seen.page.get_by_text("Columns", exact=True).first.click()
+    for section in ("Description", "Columns"):
+        seen.page.get_by_text(section, exact=True).first.click()
     seen.plots("dagster/row_count", "records_per_second", "updated")
-    seen.picture(folder / "plots.png")
+    seen.picture(folder / "asset.png")
 
     seen.open("/assets/bitrix/orders?view=checks&checkDetail=links_resolve", "Checks (", "each is accounted for")
     seen.page.locator("canvas").first.wait_for()
     seen.picture(folder / "checks.png")
-
-    seen.open("/automation", "kaiten_webhooks", "syncs_that_died")
-    seen.picture(folder / "automation.png")
 
 
 if __name__ == "__main__":
