@@ -7,17 +7,17 @@ create table sync.erasures (
   at         timestamptz not null default clock_timestamp(),
   account    text not null,
   entity     text not null,
-  record     bytea not null,
+  records    bytea[] not null,
   by         text not null,
   blocked    boolean not null,
   rows       jsonb not null,
   constraint somebody_did_it check (by <> '')
 );
 comment on table sync.erasures is 'Receipts of erased records; they hold nothing of the record.';
-comment on column sync.erasures.record is 'SHA-256 of account/entity/key: whoever knows the key can look its receipt up.';
+comment on column sync.erasures.records is 'SHA-256 of account/entity/key, for the record and whoever was merged into it: who knows a key can look its receipt up.';
 comment on column sync.erasures.blocked is 'Whether the record stays away even where its source still has it.';
 comment on column sync.erasures.rows is 'How many rows of each table were erased or emptied.';
-create index erasures_by_record on sync.erasures (record);
+create index erasures_by_record on sync.erasures using gin (records);
 
 -- What clean_up takes from sync.logs is summed here, in the same statement: created minus deleted and merged is still the
 -- number of rows that live.

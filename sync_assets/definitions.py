@@ -20,6 +20,7 @@ from sync_assets.orchestration.queued_jobs import queued_jobs
 from sync_assets.orchestration.report import report
 from sync_assets.orchestration.resources import Sync
 from sync_assets.orchestration.sensors import webhook_sensors
+from sync_assets.orchestration.upkeep import upkeep_assets, upkeep_jobs, upkeep_schedules
 from sync_assets.orchestration.webhook_checks import webhook_checks
 from sync_assets.send.http_post import http_accounts
 from sync_assets.settings import environment, sync_settings
@@ -42,6 +43,7 @@ def build_definitions(env: Mapping[str, str] | None = None) -> dg.Definitions:
             *(asset for account in accounts for asset in derived_assets(account)),
             *push_assets(outward),
             *automation_assets(accounts),
+            *upkeep_assets(accounts),
         ],
         asset_checks=[
             *(check for account in accounts for check in entity_checks(account)),
@@ -50,8 +52,14 @@ def build_definitions(env: Mapping[str, str] | None = None) -> dg.Definitions:
             *webhook_checks(accounts, settings),
             *(check for account in accounts for check in inbox_checks(account)),
         ],
-        jobs=[*sync_jobs(accounts), *queued, *push_jobs(outward), *automation_jobs(accounts)] if accounts else [],
-        schedules=[*sync_schedules(accounts), *push_schedules(outward, settings)],
+        jobs=[*sync_jobs(accounts), *queued, *push_jobs(outward), *automation_jobs(accounts), *upkeep_jobs(accounts)]
+        if accounts
+        else [],
+        schedules=[
+            *sync_schedules(accounts),
+            *push_schedules(outward, settings),
+            *upkeep_schedules(accounts, settings),
+        ],
         sensors=[
             *([died_sensor] if queued else []),
             *webhook_sensors(accounts, settings),

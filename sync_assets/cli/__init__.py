@@ -17,6 +17,7 @@ from sync_assets.cli.outbox import outbox
 from sync_assets.cli.receiver import receive
 from sync_assets.cli.rules import rules
 from sync_assets.cli.sequences import sequences
+from sync_assets.cli.upkeep import forget, upkeep
 from sync_assets.cli.webhooks import webhooks
 from sync_assets.errors import FixConfig, MissingSetting, SyncError
 
@@ -168,6 +169,8 @@ def doctor() -> None:
 
 
 app.command()(webhooks)
+app.command()(upkeep)
+app.command()(forget)
 
 
 def _queued_job(name: str, account: str) -> tuple[Account, QueuedJob]:

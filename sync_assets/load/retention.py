@@ -25,12 +25,14 @@ THESE = """
 t.ctid = any(array(select t.ctid from {table} t where {due} order by {since} limit %(most)s for update skip locked))
 """
 
+CHANGE = "update {table} t set {empties} where {these}"
+REMOVE = "delete from {table} t where {these}"
 FORESEEN = "select count(*), min({since}) from {table} t where {due}"
 
 
 @dataclass(frozen=True)
 class Expiry:
-    """What of a table expires so many days after `since`. SQL, in which `t` is a row; nothing in it comes from outside."""
+    """What of a table expires so many days after `since`: SQL of our own, in which `t` is a row."""
 
     table: str
     since: str  # a moment; NULL: not yet
@@ -53,8 +55,7 @@ PAYLOADS = Expiry(
 EVENTS = Expiry(
     "sync.webhook_events",
     "t.done_at",
-    "t.state <> 'dead' or t.done_at < clock_timestamp() - make_interval(secs => %(days)s * 86400 * "
-    + f"{DEAD_STAY})",
+    "t.state <> 'dead' or t.done_at < clock_timestamp() - make_interval(secs => %(days)s * 86400 * " + f"{DEAD_STAY})",
 )
 REJECTED = Expiry("sync.rejected", "t.last_at")
 ACTIVITIES = Expiry("sync.activity_logs", "t.at")
@@ -92,8 +93,9 @@ def forget(
     Answers how many: fewer than `most` where nothing is left but what others hold.
     """
     these = THESE.format(table=expiry.table, due=expiry.due, since=expiry.since)
-    change = f"update {expiry.table} t set {expiry.empties}" if expiry.empties else f"delete from {expiry.table} t"
-    cursor.execute(f"{change} where {these}", {"days": days, "accounts": _list(accounts), "most": most})
+    change = CHANGE if expiry.empties else REMOVE
+    statement = change.format(table=expiry.table, empties=expiry.empties, these=these)
+    cursor.execute(statement, {"days": days, "accounts": _list(accounts), "most": most})
     return cursor.rowcount
 
 
