@@ -10,8 +10,8 @@ from sync_assets.upkeep.clean_up import Tidied, clean_up
 from sync_assets_tests.company import Company
 from sync_assets_tests.databases import filled
 
-# Of each kind of thing that expires: how one of so many days comes to be, and how many days it stays. The account is one
-# that nobody connects any more: what it left expires like everything else.
+# Of each kind of thing that expires: how one of so many days comes to be, and how many days it stays. The account is
+# one that nobody connects any more: what it left expires like everything else.
 KINDS: Mapping[str, tuple[str, int]] = {
     "sync.webhook_events payloads": (
         "insert into sync.webhook_events (account, system, event, entity, key, identity, is_unique, payload, state,"
@@ -33,12 +33,12 @@ KINDS: Mapping[str, tuple[str, int]] = {
     ),
     "sync.tombstones rows": (
         "insert into sync.tombstones (account, entity, key, raw_json, evidence, deleted_at, first_seen_at, sync_id)"
-        " values ('former', 'cards', {n}::text, '{{\"name\": \"Anna\"}}', 'x', now() - {days} * interval '1 day', now(), 0)",
+        " values ('former', 'cards', {n}::text, '{{\"n\": \"Anna\"}}', 'x', now() - {days} * interval '1 day', now(), 0)",
         365,
     ),
     "sync.change_events rows": (
         "insert into sync.change_events (account, system, entity, key, revision, kind, after, changed, occurred_at,"
-        " written_at, sync_id) values ('former', 'kommo', 'leads', {n}::text, 1, 'created', '{{\"name\": \"Anna\"}}', '{{}}',"
+        " written_at, sync_id) values ('former', 'kommo', 'leads', {n}::text, 1, 'created', '{{\"n\": \"Anna\"}}', '{{}}',"
         " now(), now() - {days} * interval '1 day', 0)",
         30,
     ),
@@ -50,7 +50,7 @@ KINDS: Mapping[str, tuple[str, int]] = {
     ),
     "sync.outbox rows": (
         "insert into sync.outbox (account, entity, key, operation, payload, state, idempotency_key, done_at)"
-        " values ('former', 'orders', '1', 'x', '{{\"name\": \"Anna\"}}', 'confirmed', {n}::text,"
+        " values ('former', 'orders', '1', 'x', '{{\"n\": \"Anna\"}}', 'confirmed', {n}::text,"
         " now() - {days} * interval '1 day')",
         90,
     ),

@@ -113,8 +113,8 @@ def test_what_waits_or_is_under_way_never_expires(company: Company) -> None:
         " values ('bitrix', 'orders', '1', 'x', '{}', 'x', now() - interval '9 years')"
     )
     company.query(
-        "insert into sync.webhook_events (account, system, event, entity, key, identity, is_unique, payload, received_at)"
-        " values ('kaiten', 'kaiten', 'x', 'cards', '1', 'x', true, 'x', now() - interval '9 years')"
+        "insert into sync.webhook_events (account, system, event, entity, key, identity, is_unique, payload,"
+        " received_at) values ('kaiten', 'kaiten', 'x', 'cards', '1', 'x', true, 'x', now() - interval '9 years')"
     )
     company.query(
         "insert into sync.logs (account, system, entity, kind, started_at)"

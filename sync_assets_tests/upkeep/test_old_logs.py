@@ -1,4 +1,4 @@
-"""Old rows of the ledger go into its sums; what a row's sync_id names, and what the next sync is held against, stays."""
+"""Old rows of the ledger go into its sums; what a sync_id names, and what the next sync is held against, stays."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DANGLING = "select id from kaiten.{} t where not exists (select from sync.logs l
 def webhook(company: Company, *cards: int, title: str) -> None:
     company.sandbox.world.clock.advance(60)
     for card in cards:
-        company.sandbox.world.kaiten.update("cards", card, title=title)
+        company.sandbox.world.kaiten.update_card(card, title=title)
     for card in cards:
         hint(company, "kaiten", "cards", card)
         worked_off(company)
