@@ -160,10 +160,11 @@ def _erase(
         how = Departed("erased at a person's wish", "erased", seen=NEVER if block else seen)
         departed = dict.fromkeys(done.keys, how)
         log_id = 0 if dry else ledger.state.log_id
+        rows |= erasure.erase(cursor, target, keys)
+        rows |= {f"{account.schema}.{entity.name}": held, "sync.tombstones": buried}
         deleted, _ = deletions.bury(cursor, target, departed, log_id, by_sender=True)
         deletions.ban(cursor, target, departed, log_id)
-        rows[f"{account.schema}.{entity.name}"] = held
-        rows |= erasure.erase(cursor, target, keys) | {"sync.tombstones": buried}
+        erasure.erase(cursor, target, keys)  # what the burial has written itself
         rows |= _derived(cursor, connection, entity, done.keys)
         found.update({table: count for table, count in rows.items() if count})
         if not found and not block:

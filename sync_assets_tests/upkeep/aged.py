@@ -33,12 +33,12 @@ KINDS: Mapping[str, tuple[str, int]] = {
     ),
     "sync.tombstones rows": (
         "insert into sync.tombstones (account, entity, key, raw_json, evidence, deleted_at, first_seen_at, sync_id)"
-        " values ('former', 'cards', {n}::text, '{{\"n\": \"Anna\"}}', 'x', now() - {days} * interval '1 day', now(), 0)",
+        " values ('former', 'cards', {n}::text, '{{\"n\": 1}}', 'x', now() - {days} * interval '1 day', now(), 0)",
         365,
     ),
     "sync.change_events rows": (
         "insert into sync.change_events (account, system, entity, key, revision, kind, after, changed, occurred_at,"
-        " written_at, sync_id) values ('former', 'kommo', 'leads', {n}::text, 1, 'created', '{{\"n\": \"Anna\"}}', '{{}}',"
+        " written_at, sync_id) values ('former', 'kommo', 'leads', {n}::text, 1, 'created', '{{\"n\": 1}}', '{{}}',"
         " now(), now() - {days} * interval '1 day', 0)",
         30,
     ),
