@@ -198,7 +198,7 @@ def test_a_letter_that_is_being_sent_is_waited_for(ruled: Ruled) -> None:
     (lead, *_) = ruled.leads
     ruled.company.query(
         "insert into sync.outbox (account, entity, key, operation, payload, idempotency_key, state, lease_until,"
-        " leased_by) values ('kommo', 'leads', %s, 'set_field', '{}', 'x', 'sending', now() + interval '1 minute', 'x')",
+        " leased_by) values ('kommo', 'leads', %s, 'set_field', '{}', 'x', 'sending', now() + interval '1 hour', 'x')",
         (str(lead),),
     )
     with pytest.raises(LetterUnderWayError):
