@@ -121,7 +121,8 @@ def _delete(instance: dg.DagsterInstance, run_id: str) -> None:
     storage.delete_events(run_id)
     instance.delete_run(run_id)
     if isinstance(storage, SqliteEventLogStorage):
-        # A file per run, which Dagster empties and leaves.
+        # A file per run, which Dagster empties and leaves; it makes one anew where it is asked for the run again.
+        storage._initialized_dbs.discard(run_id)
         for suffix in ("", "-wal", "-shm"):
             Path(f"{storage.path_for_shard(run_id)}{suffix}").unlink(missing_ok=True)
 

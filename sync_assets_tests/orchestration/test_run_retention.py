@@ -14,12 +14,12 @@ import pytest
 import sqlalchemy as db
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
-from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.runs.schema import RunsTable
 
 from sync_assets.orchestration.run_retention import retain
 from sync_assets.settings import sync_settings
 from sync_assets.upkeep.clean_up import Tidied
+from sync_assets_tests.orchestration.queueing import Queueing
 
 DAY = 86_400.0
 
@@ -53,41 +53,59 @@ SETS = dg.Definitions(
 )
 
 
+@pytest.fixture
+def postgres(queueing: Queueing) -> dg.DagsterInstance:
+    """The product's own Dagster."""
+    return queueing.instance
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """The one that it has without a DATABASE_URL; each run costs it a database, which takes its time."""
+    home = tmp_path / "home"
+    home.mkdir()
+    with dg.DagsterInstance.local_temp(str(home), overrides={"telemetry": {"enabled": False}}) as found:
+        yield found
+
+
 @pytest.fixture(params=["postgres", "sqlite"])
-def instance(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    """The product's own Dagster in Postgres, and the one that it has without a DATABASE_URL."""
-    if request.param == "postgres":
-        yield request.getfixturevalue("queueing").instance
-    else:
-        home = tmp_path / "home"
-        home.mkdir()
-        with dg.DagsterInstance.local_temp(str(home)) as found:
-            yield found
+def instance(request: pytest.FixtureRequest) -> dg.DagsterInstance:
+    found: dg.DagsterInstance = request.getfixturevalue(request.param)
+    return found
 
 
-def run(instance: dg.DagsterInstance, job: str, days: float) -> str:
-    """A run of so many days ago, with its events."""
+def ran(instance: dg.DagsterInstance, job: str, days: float) -> str:
+    """A run of so many days ago that materialized the job's asset and checked it."""
     done = SETS.resolve_job_def(job).execute_in_process(instance=instance)
     assert done.success
+    return aged(instance, done.run_id, days)
+
+
+def failed(instance: dg.DagsterInstance, job: str, days: float) -> str:
+    """One that never got there."""
+    run = instance.create_run_for_job(SETS.resolve_job_def(job))
+    instance.report_run_failed(run)
+    return aged(instance, run.run_id, days)
+
+
+def aged(instance: dg.DagsterInstance, run_id: str, days: float) -> str:
     moment = time.time() - days * DAY
     told = datetime.fromtimestamp(moment, UTC).replace(tzinfo=None)
+    runs: dict[str, Any] = {
+        "start_time": moment,
+        "end_time": moment,
+        "create_timestamp": told,
+        "update_timestamp": told,
+    }
     with instance.run_storage.connect() as connection:  # type: ignore[attr-defined]
-        connection.execute(
-            RunsTable.update()
-            .where(RunsTable.c.run_id == done.run_id)
-            .values(start_time=moment, end_time=moment, create_timestamp=told, update_timestamp=told)
-        )
-    aged(instance, SqlEventLogStorageTable, done.run_id, timestamp=told)
-    aged(instance, AssetCheckExecutionsTable, done.run_id, create_timestamp=told)
-    folder = logs(instance) / done.run_id
+        connection.execute(RunsTable.update().where(RunsTable.c.run_id == run_id).values(**runs))
+    with instance.event_log_storage.index_connection() as connection:  # type: ignore[attr-defined]
+        for table, column in ((SqlEventLogStorageTable, "timestamp"), (AssetCheckExecutionsTable, "create_timestamp")):
+            connection.execute(table.update().where(table.c.run_id == run_id).values(**{column: told}))
+    folder = logs(instance) / run_id
     (folder / "compute_logs").mkdir(parents=True, exist_ok=True)
     os.utime(folder, (moment, moment))
-    return done.run_id
-
-
-def aged(instance: dg.DagsterInstance, table: db.Table, run_id: str, **values: Any) -> None:
-    with instance.event_log_storage.index_connection() as connection:  # type: ignore[attr-defined]
-        connection.execute(table.update().where(table.c.run_id == run_id).values(**values))
+    return run_id
 
 
 def logs(instance: dg.DagsterInstance) -> Path:
@@ -117,53 +135,62 @@ def latest(instance: dg.DagsterInstance, asset: str) -> str:
     return event.run_id
 
 
-def test_old_runs_go_with_events_and_logs_and_the_latest_of_everything_stays(instance: dg.DagsterInstance) -> None:
-    first, latest_of_little = (run(instance, "little", days) for days in (90, 80))
-    aged_out, second_last, last = (run(instance, "much", days) for days in (50, 40, 39))
-    # They materialized nothing: the asset's latest is in a run that is neither young nor one of the last two.
-    failed = [instance.create_run_for_job(SETS.resolve_job_def("little")) for _ in range(2)]
-    for one in failed:
-        instance.report_run_failed(one)
-    waiting = instance.create_run_for_job(SETS.resolve_job_def("much"))
+def test_old_runs_go_with_their_events_and_the_latest_of_everything_stays(postgres: dg.DagsterInstance) -> None:
+    instance = postgres
+    latest_of_little = ran(instance, "little", 80)
+    # Neither young nor one of the last two, but the latest that materialized its asset.
+    last_of_little = {failed(instance, "little", days) for days in (70, 60)}
+    aged_out = {ran(instance, "much", 50), failed(instance, "much", 49)}
+    last_of_much = {failed(instance, "much", 40), ran(instance, "much", 39)}
+    young = {failed(instance, "much", days) for days in (29, 1)}
+    waiting = instance.create_run_for_job(SETS.resolve_job_def("much")).run_id
+    aged(instance, waiting, 99)
     before = known(instance)
-    dry = retained(instance, apply=False)
+    dry = retained(instance, apply=False)["runs"]
     assert known(instance) == before, "a dry run changes nothing"
-    expected = {first, aged_out, second_last}
-    assert dry["runs"].gone == len(expected) and dry["runs"].before == dry["runs"].after == len(before[0])
-    assert dry["runs"].oldest is not None and (datetime.now(UTC) - dry["runs"].oldest).days == 90
+    # Of `much` the last two are the one that waits and the youngest.
+    (latest_of_much,) = {run for run in last_of_much if run == latest(instance, "often")}
+    gone = aged_out | last_of_much - {latest_of_much}
+    assert (dry.gone, dry.before, dry.after) == (len(gone), len(before[0]), len(before[0]))
+    assert dry.oldest is not None and (datetime.now(UTC) - dry.oldest).days == 50
 
-    done = retained(instance, apply=True)
-    assert done["runs"].gone == len(expected)
+    assert retained(instance, apply=True)["runs"].gone == len(gone)
     left, events, checks = known(instance)
-    assert left == {latest_of_little, last, waiting.run_id, *(f.run_id for f in failed)}
-    assert not {run_id for _, run_id in events} & expected
-    assert all(not instance.all_logs(run_id) for run_id in expected)
-    if isinstance(instance.compute_log_manager, LocalComputeLogManager):
-        assert {path.name for path in logs(instance).iterdir()} >= {last, latest_of_little}
-        assert not {path.name for path in logs(instance).iterdir()} & expected
-    if isinstance(instance.event_log_storage, SqliteEventLogStorage):
-        paths = {Path(instance.event_log_storage.path_for_shard(run_id)).exists() for run_id in expected}
-        assert paths == {False}
-    assert latest(instance, "once") == latest_of_little and latest(instance, "often") == last
-    for asset, check in (("once", "once_is_fine"), ("often", "often_is_fine")):
-        key = dg.AssetCheckKey(dg.AssetKey(asset), check)
+    assert left == {latest_of_little, latest_of_much, waiting, *last_of_little, *young}
+    assert not {run_id for _, run_id in events} & gone and not any(instance.all_logs(run_id) for run_id in gone)
+    assert latest(instance, "once") == latest_of_little and latest(instance, "often") == latest_of_much
+    for asset in ("once", "often"):
+        key = dg.AssetCheckKey(dg.AssetKey(asset), f"{asset}_is_fine")
         found = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])
         assert found[key].run_id == latest(instance, asset)
     assert len(checks) == 2, "those of runs that are gone are gone"
     assert {t.gone for t in retained(instance, apply=True).values()} == {0}
 
 
-def test_what_steps_printed_in_runs_that_are_no_more_goes(instance: dg.DagsterInstance) -> None:
-    if not isinstance(instance.compute_log_manager, LocalComputeLogManager):
-        pytest.skip("this one keeps nothing")
-    kept = run(instance, "little", 90)
+def test_in_files_too_a_run_goes_with_its_events_its_file_and_what_it_printed(sqlite: dg.DagsterInstance) -> None:
+    storage = sqlite.event_log_storage
+    assert isinstance(storage, SqliteEventLogStorage)
+    latest_of_much, gone, last = ran(sqlite, "much", 90), failed(sqlite, "much", 80), failed(sqlite, "much", 70)
+    assert Path(storage.path_for_shard(gone)).exists() and (logs(sqlite) / gone).exists()
+    before = known(sqlite)
+    assert retained(sqlite, apply=False, sync_dagster_runs=1)["runs"].gone == 1 and known(sqlite) == before
+    assert retained(sqlite, apply=True, sync_dagster_runs=1)["runs"].gone == 1
+    assert known(sqlite)[0] == {latest_of_much, last} and latest(sqlite, "often") == latest_of_much
+    assert not Path(storage.path_for_shard(gone)).exists() and not (logs(sqlite) / gone).exists()
+    assert sqlite.all_logs(gone) == [] and sqlite.all_logs(last) != []
+    assert (logs(sqlite) / last).exists()
+
+
+def test_what_steps_printed_in_runs_that_are_no_more_goes(sqlite: dg.DagsterInstance) -> None:
+    kept = sqlite.create_run_for_job(SETS.resolve_job_def("little")).run_id
+    aged(sqlite, kept, 90)
     for name, days in (("old", 31), ("young", 29)):
-        (logs(instance) / name).mkdir()
-        os.utime(logs(instance) / name, (time.time() - days * DAY,) * 2)
-    assert retained(instance, apply=False)["folders"].gone == 1 and (logs(instance) / "old").exists()
-    assert retained(instance, apply=True)["folders"].gone == 1
-    assert {path.name for path in logs(instance).iterdir() if path.is_dir()} >= {"young", kept}
-    assert not (logs(instance) / "old").exists()
+        (logs(sqlite) / name).mkdir()
+        os.utime(logs(sqlite) / name, (time.time() - days * DAY,) * 2)
+    assert retained(sqlite, apply=False)["folders"].gone == 1 and (logs(sqlite) / "old").exists()
+    assert retained(sqlite, apply=True)["folders"].gone == 1
+    names = {path.name for path in logs(sqlite).iterdir()}
+    assert names >= {"young", kept} and "old" not in names
 
 
 def test_what_sensors_did_without_a_run_goes_but_for_the_last(instance: dg.DagsterInstance) -> None:
@@ -197,12 +224,12 @@ def aged_newest(instance: dg.DagsterInstance, count: int, moment: datetime) -> N
         connection.execute(SqlEventLogStorageTable.update().where(c.id.in_(newest)).values(timestamp=moment))
 
 
-def test_a_storage_of_another_version_is_left_alone_and_says_so(instance: dg.DagsterInstance) -> None:
+def test_a_storage_of_another_version_is_left_alone_and_says_so(postgres: dg.DagsterInstance) -> None:
     for days in (90, 80):
-        run(instance, "much", days)
-    with instance.event_log_storage.index_connection() as connection:  # type: ignore[attr-defined]
+        failed(postgres, "much", days)
+    with postgres.event_log_storage.index_connection() as connection:  # type: ignore[attr-defined]
         connection.execute(db.text("update alembic_version set version_num = 'f495c27d5019'"))
-    before = known(instance)
-    done = retained(instance, apply=True, sync_dagster_runs=1)
+    before = known(postgres)
+    done = retained(postgres, apply=True, sync_dagster_runs=1)
     assert "unknown schema f495c27d5019" in done["runs"].note and {t.gone for t in done.values()} == {0}
-    assert known(instance) == before
+    assert known(postgres) == before
