@@ -146,8 +146,9 @@ def _latest_events() -> db.Select[tuple[int]]:
 
 
 def _latest_checks() -> db.Select[tuple[int]]:
+    """Of each state: a run that failed before it checked anything has left what it had planned."""
     c = AssetCheckExecutionsTable.c
-    return db.select(db.func.max(c.id)).group_by(c.asset_key, c.check_name, c.partition)
+    return db.select(db.func.max(c.id)).group_by(c.asset_key, c.check_name, c.partition, c.execution_status)
 
 
 def _events(storage: SqlEventLogStorage, days: int, before: datetime, *, apply: bool) -> Tidied:
