@@ -15,6 +15,7 @@ from sync_assets_tests.canary import Canary
 from sync_assets_tests.company import Company
 
 COMMANDS = {"demo", "up", "migrate", "sandbox", "status", "doctor", "crm-sync-pipelines", "receive", "webhooks"}
+COMMANDS |= {"upkeep", "forget"}
 SYNC_ASSETS = Path(sys.executable).with_name("sync-assets")
 Ask = Callable[..., Result]
 
