@@ -8,18 +8,17 @@ import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sync_assets.errors import MissingSetting, UnsafeSetting
+from sync_assets.upkeep_settings import UpkeepSettings
 
 T = TypeVar("T", bound=BaseSettings)
-
-Days = Annotated[int, Field(ge=1)]
 
 FORMER_NAMES = dict.fromkeys(
     (
@@ -40,7 +39,7 @@ SECRET_LENGTH = 24
 """Characters of a secret that alone proves who calls; 24 of base64 are 144 bits."""
 
 
-class SyncSettings(BaseSettings):
+class SyncSettings(UpkeepSettings):
     """What holds for every account."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
@@ -89,28 +88,6 @@ class SyncSettings(BaseSettings):
     """Where rules and sequences are: rules/*.yaml and sequences/*.yaml. Without it, nothing happens by itself."""
     sync_automation_days: int = 30
     """How long it is remembered what happened to records; their content before and after is in it."""
-    sync_upkeep: Literal["off", "dry", "on"] = "dry"
-    """Whether the clean-up jobs remove what has expired; dry says what would go. On also starts their schedules."""
-    sync_evidence: Literal["keep", "omit"] = "keep"
-    """Whether the bytes of refused and mended records are kept, and what webhooks sent after it was worked off."""
-    sync_evidence_days: Days = 90
-    """How long refused and mended records stay in sync.rejected after they were last met."""
-    sync_tombstone_days: Days = 365
-    """How long it is remembered what a record was that is gone."""
-    sync_log_days: Days = 365
-    """How long each sync has a row in sync.logs; after that it is in the sums of sync.forgotten_logs."""
-    sync_single_log_days: Days = 30
-    """The same for syncs of single records, as webhooks ask for them: they are many."""
-    sync_activity_days: Days = 365
-    """How long sync.activity_logs goes back."""
-    sync_job_days: Days = 90
-    """How long jobs that were asked for by name stay in sync.jobs."""
-    sync_dagster_run_days: Days = 30
-    """How long Dagster remembers runs, with their events and logs."""
-    sync_dagster_runs: Annotated[int, Field(ge=1)] = 10
-    """So many runs of each job stay, however old."""
-    sync_dagster_event_days: Days = 7
-    """How long Dagster remembers what sensors did without a run."""
     sync_public_url: str = ""
     """The https address under which vendors reach the receiver, without /webhooks."""
     sync_receiver_host: str = "127.0.0.1"

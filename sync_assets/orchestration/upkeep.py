@@ -111,7 +111,7 @@ def upkeep_schedules(accounts: Sequence[Account], settings: SyncSettings) -> lis
     often = {"orphan_report": "weekly", "clean_up": "monthly", "run_retention": "weekly"}
     return [
         dg.ScheduleDefinition(name=f"{name}_{often[name]}", job_name=name, cron_schedule=cron, default_status=running)
-        for name, cron in (SCHEDULES.items() if accounts else ())
+        for name, cron in (SCHEDULES.items() if accounts and settings.sync_upkeep != "off" else ())
     ]
 
 

@@ -72,15 +72,15 @@ def test_a_database_that_was_not_migrated_fails_with_the_next_step(
     assert "sync-assets migrate" in run.failures["sync__clean_up"]
 
 
-@pytest.mark.parametrize(("setting", "status"), [("on", "RUNNING"), ("dry", "STOPPED"), ("off", "STOPPED")])
-def test_the_schedules_run_where_the_setting_says_on(
-    make_installation: Callable[..., Installation], setting: str, status: str
+@pytest.mark.parametrize(("setting", "status"), [("on", "RUNNING"), ("dry", "STOPPED"), ("off", None)])
+def test_the_schedules_run_where_the_setting_says_on_and_are_gone_where_it_says_off(
+    make_installation: Callable[..., Installation], setting: str, status: str | None
 ) -> None:
     company = make_installation(SYNC_UPKEEP=setting).company
     schedules = build_definitions(company.env).schedules or []
     own = {s.name: s.default_status.name for s in schedules if isinstance(s, dg.ScheduleDefinition)}
     names = ("orphan_report_weekly", "clean_up_monthly", "run_retention_weekly")
-    assert {own[name] for name in names} == {status}
+    assert {own.get(name) for name in names} == {status}
 
 
 def test_the_command_says_what_would_go_and_with_apply_it_goes(queueing: Queueing) -> None:
