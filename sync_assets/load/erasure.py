@@ -62,7 +62,7 @@ ERASE = (
     (
         "sync.activity_logs",
         "details = '{\"erased\": true}'",
-        f"({OF_RECORD}) or {OF_ITS_RULES} or (account = %(account)s and ("
+        f"({OF_RECORD}) or (account = %(account)s and ("
         "sync.to_key(details ->> 'outbox_id') = any(%(letters)s) "
         "or (details ->> 'entity' = %(entity)s and details ->> 'key' = any(%(keys)s))))",
     ),

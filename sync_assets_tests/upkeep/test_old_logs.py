@@ -68,6 +68,7 @@ def test_a_log_goes_when_the_last_row_that_names_it_was_written_again(grown: Com
 def test_the_last_row_of_each_kind_and_state_stays_and_the_others_are_summed_by_month(company: Company) -> None:
     for n in range(4):
         put(company, "sync.logs of entities", n, 500)
+    company.query("update sync.logs set created = 2, unchanged = 1")
     company.query("update sync.logs set status = 'failed', error = 'x' where id in (1, 2)")
     company.query("update sync.logs set started_at = '2024-03-31 23:59:59+00', finished_at = '2024-04-01' where id = 1")
     company.query("update sync.logs set started_at = '2024-04-01 00:00:00+00', finished_at = '2024-04-01' where id = 3")
