@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from sync_assets.account import connected_accounts
 from sync_assets.errors import FixData, SyncError
@@ -23,6 +25,7 @@ from sync_assets.local import (
     start_postgres,
     start_sandbox,
 )
+from sync_assets.local_automation import Won, automation_environment, lead_won, until_rules_listen
 from sync_assets.local_webhooks import (
     Arrival,
     arrivals,
@@ -31,6 +34,7 @@ from sync_assets.local_webhooks import (
     start_daemon,
     start_receiver,
     until_all_listen,
+    until_it_takes_calls,
     webhook_environment,
     written_back,
 )
@@ -79,10 +83,12 @@ def demo() -> int:
 
         code = run("full_sync", "everything, for the first time")
         sandbox.live(steps=10)
+        spool = {"SYNC_SPOOL_FOLDER": str(folder / "spool")}
+        called = {**env, **webhook_environment(free_port()), **spool, **automation_environment(folder)}
+        receiver = start_receiver(supervisor, folder, called)
         code = code or run("incremental_sync", "after the company has moved: what changed")
-        # What webhooks need takes as long to start as the third run takes.
-        called = {**env, **webhook_environment(free_port()), "SYNC_SPOOL_FOLDER": str(folder / "spool")}
-        start_receiver(supervisor, folder, called)
+        # It takes as long to start as the third run takes. Before the second one, its rules would already answer what
+        # that finds, and the third would find what they did.
         daemon = start_daemon(supervisor, folder, called)
         code = code or run("incremental_sync", "once more: nothing is written")
         out.print(f"\n[bold]{clock}  {_written(url)}")
@@ -90,11 +96,21 @@ def demo() -> int:
         database = Database(url, name="sync_assets demo")
         try:
             accounts, _ = connected_accounts(SYSTEMS, called)
+            until_it_takes_calls(receiver, called)
             let_vendors_call(sandbox, accounts, called)
             until_all_listen(daemon, database, accounts)
+            until_rules_listen(daemon, database)
             for arrival in arrivals(sandbox, database, accounts):
                 out.print(_told(arrival))
                 code = code or int(arrival.seconds is None)
+            out.print(
+                f"\n[bold]{clock}  automation/rules/won.yaml, automation/sequences/after_sale.yaml[/]   a lead is won"
+            )
+            won = lead_won(sandbox, database)
+            for line in _won(won):
+                out.print(line, soft_wrap=True)
+            code = code or int(won.task_seconds is None or won.note_seconds is None)
+            out.print(f"\n[bold]{clock}  bitrix.orders.crm_status = 'paid', by SQL[/]   the way back")
             paid = written_back(database)
             out.print(_paid(paid))
             code = code or int(paid.seconds is None)
@@ -135,7 +151,7 @@ def up() -> int:
         prepare(url, env)
         receiver = any(account.endpoints for account in accounts)
         if receiver:
-            start_receiver(supervisor, folder, env)
+            until_it_takes_calls(start_receiver(supervisor, folder, env), env)
         if sandbox:
             let_vendors_call(sandbox, accounts, env)
         port = free_port()
@@ -182,6 +198,19 @@ def _told(arrival: Arrival) -> str:
     return (
         f"  {arrival.account}: {arrival.event} of {arrival.record} is in Postgres {arrival.seconds * 1000:.0f} ms later"
     )
+
+
+def _won(won: Won) -> Iterator[str]:
+    if won.task_seconds is None:
+        yield f"  [red]kommo: lead {won.lead} is won, and no task came of it[/]"
+    else:
+        done = f'rule "{won.rule}" ran, and its task "{won.task}"'
+        yield escape(f"  kommo: lead {won.lead} is won: {done} is in Kommo {won.task_seconds * 1000:.0f} ms later")
+    if won.note_seconds is None:
+        yield f"  [red]kommo: no sequence began with lead {won.lead}[/]"
+    else:
+        done = f'sequence "{won.sequence}" began, and its first step, the note "{won.note}",'
+        yield escape(f"  kommo: {done} is in Kommo {won.note_seconds * 1000:.0f} ms later")
 
 
 def _paid(order: Arrival) -> str:

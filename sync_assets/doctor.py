@@ -41,7 +41,11 @@ class Line:
 def diagnose() -> Iterator[Line]:
     """Every line as it is found, so that a slow one does not hold up the others."""
     yield from _versions()
-    env = environment()
+    try:
+        env = environment()
+    except SyncError as e:
+        yield _failed("settings", e)
+        return
     for said in former_names(SYSTEMS, env):
         yield Line("settings", "bad", said, "correct it in the environment or in .env")
     try:

@@ -70,6 +70,18 @@ class SandboxProcess:
     def tell(self, what: str, **how: Any) -> None:
         httpx.post(f"{self.places['control']}/{what}", json=how, timeout=30).raise_for_status()
 
+    def kommo(self, method: str, path: str, body: Any = None) -> Any:
+        """What somebody who works with the sandbox's Kommo does there, or sees: its API, and nothing of ours."""
+        kommo = self.places["kommo"]
+        answer = httpx.request(
+            method,
+            f"{kommo['url']}/api/v4/{path}",
+            json=body,
+            headers={"Authorization": f"Bearer {kommo['token']}"},
+            timeout=30,
+        )
+        return answer.raise_for_status().json() if answer.status_code != 204 else {}
+
 
 def own_folder(supervisor: Supervisor, name: str) -> Path:
     """The first folder of this name that no other process has; the kernel frees it with this process."""

@@ -76,16 +76,18 @@ def webhook_environment(port: int) -> dict[str, str]:
 
 
 def start_receiver(supervisor: Supervisor, folder: Path, env: Mapping[str, str]) -> Process:
-    """Returns once it can be called. Raises the supervisor's errors where it does not come up."""
-    receiver = supervisor.spawn(
+    return supervisor.spawn(
         "receiver",
         [COMMANDS / "sync-assets", "receive"],
         env=env,
         cwd=PROJECT,
         log=folder / "receiver.log",
     )
+
+
+def until_it_takes_calls(receiver: Process, env: Mapping[str, str]) -> None:
+    """Raises the supervisor's errors where it does not come up."""
     wait_for(lambda: _listens(sync_settings(env).sync_receiver_port), receiver, timeout=60)
-    return receiver
 
 
 def start_daemon(supervisor: Supervisor, folder: Path, env: Mapping[str, str]) -> Process:

@@ -1,4 +1,8 @@
-"""The environment, and nothing else, becomes typed settings. A `.env` file in the working folder is part of it."""
+"""The environment, and nothing else, becomes typed settings. A `.env` file in the working folder is part of it.
+
+NAME_FILE stands for each of our variables NAME: what the file of that path holds is its value. A path is never shown,
+for whoever mixes the two up has written the secret itself there.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from dotenv import dotenv_values
 from pydantic import SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from sync_assets.errors import MissingSetting, UnsafeSetting
+from sync_assets.errors import FixConfig, MissingSetting, UnsafeSetting
 from sync_assets.upkeep_settings import UpkeepSettings
 
 T = TypeVar("T", bound=BaseSettings)
@@ -34,6 +38,13 @@ FORMER_NAMES = dict.fromkeys(
 
 
 LOOPBACK = ("127.0.0.1", "localhost")
+
+FROM_FILE = "_FILE"
+ENV_FILE = "SYNC_ASSETS_ENV_FILE"
+SYSTEM_NAMES = sorted(path.name for path in Path(__file__).with_name("systems").iterdir() if path.name.isidentifier())
+OURS = re.compile(rf"(DATABASE_URL|(SYNC|{'|'.join(SYSTEM_NAMES).upper()})_[A-Z0-9_]+){FROM_FILE}")
+"""Variables that name a file of ours; others of that form (SSL_CERT_FILE) belong to other programs."""
+LARGEST_SECRET = 65_536
 
 SECRET_LENGTH = 24
 """Characters of a secret that alone proves who calls; 24 of base64 are 144 bits."""
@@ -170,10 +181,35 @@ class AccountSettings(BaseSettings):
 def environment() -> dict[str, str]:
     """The process environment over the file `.env` of the working folder. Empty values count as not set.
 
-    SYNC_ASSETS_ENV_FILE names another file; /dev/null for none.
+    NAME_FILE is not in it: its NAME is. SYNC_ASSETS_ENV_FILE names another file than `.env`; /dev/null for none.
+    Raises FixConfig where NAME and NAME_FILE are both set, MissingSetting for a file that cannot be read or is empty.
     """
-    found = {**dotenv_values(os.environ.get("SYNC_ASSETS_ENV_FILE") or Path.cwd() / ".env"), **os.environ}
-    return {name: value for name, value in found.items() if value}
+    merged = {**dotenv_values(os.environ.get(ENV_FILE) or Path.cwd() / ".env"), **os.environ}
+    found = {name: value for name, value in merged.items() if value}
+    for name in [name for name in found if OURS.fullmatch(name) and name != ENV_FILE]:
+        stands_for = name.removesuffix(FROM_FILE)
+        if stands_for in found:
+            raise FixConfig(f"{stands_for} and {name} are both set", next_step=f"unset {stands_for} or {name}")
+        found[stands_for] = _content(name, found.pop(name))
+    return found
+
+
+def _content(name: str, path: str) -> str:
+    """What the file holds, without the end of its last line."""
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(LARGEST_SECRET + 1)
+        value = content.decode("utf-8-sig").rstrip("\r\n")
+        wrong = "is too large for a secret" if len(content) > LARGEST_SECRET else "" if value.strip() else "is empty"
+    except (OSError, ValueError) as e:
+        # Neither the path nor what was read may come along.
+        value, wrong = "", f"cannot be read ({type(e).__name__})"
+    if wrong:
+        raise MissingSetting(
+            f"the file that {name} names {wrong}",
+            next_step=f"set {name} to the path of a readable file that holds {name.removesuffix(FROM_FILE)}",
+        )
+    return value
 
 
 def sync_settings(env: Mapping[str, str] | None = None) -> SyncSettings:

@@ -9,9 +9,9 @@ import io
 from pathlib import Path
 from urllib.parse import quote
 
-import psycopg2
 from psycopg2 import sql
 
+from sync_assets_tests.asking import asking
 from sync_assets_tests.databases import filled
 
 
@@ -44,15 +44,11 @@ class Canary:
         """Every table, whatever it is for."""
         if not self._forms:
             return
-        connection = psycopg2.connect(url)
-        try:
-            with connection.cursor() as cursor:
-                for schema, table in filled(cursor):
-                    rows = io.StringIO()
-                    cursor.copy_expert(sql.SQL("copy {} to stdout").format(sql.Identifier(schema, table)), rows)
-                    self.check(f"the table {schema}.{table}", rows.getvalue())
-        finally:
-            connection.close()
+        with asking(url) as cursor:
+            for schema, table in filled(cursor):
+                rows = io.StringIO()
+                cursor.copy_expert(sql.SQL("copy {} to stdout").format(sql.Identifier(schema, table)), rows)
+                self.check(f"the table {schema}.{table}", rows.getvalue())
 
     def check_folder(self, folder: Path) -> None:
         if self._forms:

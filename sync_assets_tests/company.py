@@ -4,13 +4,10 @@
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-import psycopg2
-import psycopg2.extras
 from psycopg2 import sql
 
 from sync_assets.account import Account, connected_accounts
@@ -22,6 +19,7 @@ from sync_assets.sandbox.server import Sandbox
 from sync_assets.settings import SyncSettings, sync_settings
 from sync_assets.sync import Connected, Outcome, Request, connected, sync_entity
 from sync_assets.systems import SYSTEMS
+from sync_assets_tests.asking import asking
 from sync_assets_tests.truths import FIELDS, IDS, bitrix, hubspot, number
 
 Record = dict[str, Any]
@@ -32,6 +30,7 @@ RENAMED = {
 }
 """Where the company's books and the product use different words for one thing."""
 
+WORKSECTION = ("WORKSECTION_DOMAIN", "WORKSECTION_HASH", "WORKSECTION_SYNC_TAG", "WORKSECTION_RATE")
 KOMMO = ("KOMMO_BASE_URL", "KOMMO_ACCESS_TOKEN", "KOMMO_RATE")
 BITRIX = ("BITRIX_WEBHOOK_URL", "BITRIX_RATE")
 HUBSPOT = ("HUBSPOT_API_URL", "HUBSPOT_ACCESS_TOKEN", "HUBSPOT_PHONE_REGION", "HUBSPOT_RATE")
@@ -97,7 +96,6 @@ class Company:
     worlds: dict[str, Sandbox] = field(default_factory=dict)  # accounts that are not of `sandbox`
     settings: SyncSettings = field(init=False)
     accounts: dict[str, Account] = field(init=False)
-    _asked: Any = field(init=False, repr=False, default=None)  # the connection of `asking`
 
     def __post_init__(self) -> None:
         self.settings = sync_settings(self.env)
@@ -157,23 +155,9 @@ class Company:
 
     # Postgres
 
-    @contextmanager
-    def asking(self) -> Iterator[None]:
-        """The queries within share one connection, which is most of what a small query costs. Not for threads."""
-        if self._asked is not None:
-            yield
-            return
-        with closing(_connect(self.database_url)) as self._asked:
-            try:
-                yield
-            finally:
-                self._asked = None
-
     def query(self, query: str | sql.Composable, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         """The rows, where there are any; committed."""
-        shared = self._asked and nullcontext(self._asked)
-        opened = shared or closing(_connect(self.database_url))
-        with opened as connection, connection, connection.cursor() as cursor:
+        with asking(self.database_url) as cursor:
             cursor.execute(query, parameters or None)
             return cursor.fetchall() if cursor.description else []
 
@@ -203,10 +187,9 @@ class Company:
     ) -> None:
         """Every entity, or those that are named: the same keys and the same content. `copies=False` after an
         incremental sync, see COPIES."""
-        with self.asking():
-            for entity in self.accounts[account].entities:
-                if not only or entity.name in only:
-                    self._assert_equal(entity, account, copies)
+        for entity in self.accounts[account].entities:
+            if not only or entity.name in only:
+                self._assert_equal(entity, account, copies)
 
     def _assert_equal(self, entity: Entity, account: str, copies: bool) -> None:
         world, held = self.truth(entity.name, account), self.raw(entity.name, account)
@@ -244,18 +227,17 @@ class Company:
         return {_key(r, self.entity(entity, account).keys, spell): r for r in renamed}
 
     def assert_ledger_adds_up(self) -> None:
-        with self.asking():
-            for complaint, query in BAD_LEDGER.items():
-                assert not (found := self.query(query)), f"{complaint}: {found}"
-            tables = [
-                (account.name, account.schema, e.name) for account in self.accounts.values() for e in account.entities
-            ]
-            each = (
-                sql.SQL("select {}, count(*) from {}").format(sql.Literal(i), sql.Identifier(schema, name))
-                for i, (_, schema, name) in enumerate(tables)
-            )
-            living = dict(self.query(sql.SQL(" union all ").join(each)))
-            ledger = {(account, entity): sums for account, entity, *sums in self.query(SUMS)}
+        for complaint, query in BAD_LEDGER.items():
+            assert not (found := self.query(query)), f"{complaint}: {found}"
+        tables = [
+            (account.name, account.schema, e.name) for account in self.accounts.values() for e in account.entities
+        ]
+        each = (
+            sql.SQL("select {}, count(*) from {}").format(sql.Literal(i), sql.Identifier(schema, name))
+            for i, (_, schema, name) in enumerate(tables)
+        )
+        living = dict(self.query(sql.SQL(" union all ").join(each)))
+        ledger = {(account, entity): sums for account, entity, *sums in self.query(SUMS)}
         for i, (account, _, name) in enumerate(tables):
             born, buried = ledger.get((account, name), (0, 0))
             assert living[i] == born - buried, (
@@ -266,11 +248,3 @@ class Company:
 def _key(record: Record, names: Sequence[str], spell: Any = lambda value: value) -> Any:
     parts = tuple(spell(record[n]) for n in names)
     return parts if len(parts) > 1 else parts[0]
-
-
-def _connect(url: str) -> Any:
-    """A connection that reads JSON three times as fast as psycopg2's own."""
-    connection = psycopg2.connect(url, options="-c timezone=UTC")
-    psycopg2.extras.register_default_jsonb(connection, loads=msgspec.json.decode)
-    psycopg2.extras.register_default_json(connection, loads=msgspec.json.decode)
-    return connection

@@ -20,6 +20,7 @@ from sync_assets.extract import http  # noqa: E402
 from sync_assets.postgres import EmbeddedPostgres  # noqa: E402
 from sync_assets.sandbox.bitrix.people import CANARY as PASSWORDS  # noqa: E402
 from sync_assets.sandbox.server import Sandbox  # noqa: E402
+from sync_assets_tests.asking import let_go  # noqa: E402
 from sync_assets_tests.canary import Canary  # noqa: E402
 from sync_assets_tests.company import Company, environment  # noqa: E402
 from sync_assets_tests.databases import Databases  # noqa: E402
@@ -133,6 +134,7 @@ def make_database(cluster: EmbeddedPostgres, canary: Canary, request: pytest.Fix
                 name = f"made_{next(_numbers)}"
                 url = cluster.create_database(name, request.getfixturevalue("grown_template") if grown else None)
                 ends.callback(cluster.drop_database, name)
+                ends.callback(let_go, url)
             else:
                 databases = request.getfixturevalue("databases")
                 url = databases.take()

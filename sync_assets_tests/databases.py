@@ -10,6 +10,7 @@ import psycopg2
 from psycopg2 import sql
 
 from sync_assets.postgres import EmbeddedPostgres
+from sync_assets_tests.asking import asking, let_go
 
 STRUCTURE = """
 select (select array[count(*), max(oid::bigint)] from pg_class where relpersistence <> 't'),
@@ -54,26 +55,19 @@ class Databases:
         if _emptied(url, self._structure[url]):
             self._free.append(url)
         else:
+            let_go(url)
             self._cluster.drop_database(url.rpartition("/")[2])
 
 
 def _structure(url: str) -> object:
-    connection = psycopg2.connect(url)
-    try:
-        with connection, connection.cursor() as cursor:
-            cursor.execute(STRUCTURE)
-            return cursor.fetchone()
-    finally:
-        connection.close()
+    with asking(url) as cursor:
+        cursor.execute(STRUCTURE)
+        return cursor.fetchone()
 
 
 def _emptied(url: str, structure: object) -> bool:
     try:
-        connection = psycopg2.connect(url)
-    except psycopg2.OperationalError:
-        return False
-    try:
-        with connection, connection.cursor() as cursor:
+        with asking(url) as cursor:
             cursor.execute(OTHERS)
             if cursor.fetchone() != (0,):
                 return False
@@ -85,8 +79,6 @@ def _emptied(url: str, structure: object) -> bool:
             return True
     except psycopg2.Error:
         return False
-    finally:
-        connection.close()
 
 
 def filled(cursor: Any) -> list[tuple[str, str]]:

@@ -120,6 +120,9 @@ def test_demo_shows_three_runs_writes_nothing_in_the_last_and_leaves_nothing(sta
     assert re.search(r": .*[1-9]\d* (created|updated)", second), "the company has moved"
     arrived = re.findall(r"^  (\w+): \w.* of \w.* is in Postgres \d+ ms later$", said, re.MULTILINE)
     assert sorted(arrived) == ["bitrix", "hubspot", "kaiten", "kommo", "worksection"], said[-2000:]
+    rule = r'lead \d+ is won: rule "Won: call and take care" ran, and its task "Call .+ \[#\d+\]" is in Kommo \d+ ms'
+    began = r'sequence "After sale" began, and its first step, the note "After-sale .+ \[#\d+\]", is in Kommo \d+ ms'
+    assert re.search(rule, said) and re.search(began, said), said[-2000:]
     paid = r"bitrix: order \d+, set to paid by SQL, is paid in the shop \d+ ms later; its echo caused nothing\n"
     assert re.search(paid, said), said[-2000:]
     assert "make up" in said and "sync-assets doctor" in said

@@ -1,20 +1,23 @@
-"""The README is executed: its commands exist, its queries run, its column, its entity and its picture are real."""
+"""README.md and docs/ are executed: commands exist, queries run, columns, entities, pictures and links are real."""
 
 import ast
 import re
+import shlex
 import subprocess
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from shutil import copytree
+from typing import Any
 
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
+from typer.main import get_command
 
 import sync_assets.entity
 from sync_assets.account import Account
 from sync_assets.cli import app
+from sync_assets.definitions import build_definitions
 from sync_assets.entity import Entity
 from sync_assets.load.database import Database
 from sync_assets.load.derived import store
@@ -24,19 +27,29 @@ from sync_assets.systems import SYSTEMS
 from sync_assets_tests.company import Company
 
 PROJECT = Path(__file__).resolve().parents[1]
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-COMMANDS = [line for kind, text in BLOCKS if kind == "bash" for line in text.splitlines()]
+PAGES = {
+    str(path.relative_to(PROJECT)): path.read_text(encoding="utf-8")
+    for path in (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")))
+}
+README = PAGES["README.md"]
+BLOCKS = [
+    (page, kind, block)
+    for page, text in PAGES.items()
+    for kind, block in re.findall(r"^```(\w+)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+]
+COMMANDS = [(page, line) for page, kind, text in BLOCKS if kind == "bash" for line in text.splitlines()]
+LONGEST_README = 200
+JOB = "dagster job execute -m sync_assets.definitions -j "
 QUIET = ("order_gaps", "sync.orphans", "sync.forgotten_logs", "sync.erasures")
 """In this world every link leads somewhere, nothing is old, and nobody wants to be forgotten."""
 
 
 def blocks(kind: str) -> list[str]:
-    return [text for k, text in BLOCKS if k == kind]
+    return [text for _, k, text in BLOCKS if k == kind]
 
 
 def files() -> dict[str, str]:
-    """The SQL files that the README shows, by their path under sql/, without the line that names them."""
+    """The SQL files that the pages show, by their path under sql/, without the line that names them."""
     found = {}
     for text in blocks("sql"):
         first, _, rest = text.partition("\n")
@@ -45,16 +58,35 @@ def files() -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_exists(command: str) -> None:
-    words = command.split()
+@pytest.mark.parametrize(("page", "command"), COMMANDS)
+def test_every_command_exists(page: str, command: str) -> None:
+    words = shlex.split(command)
     if words[0] == "make":
         done = subprocess.run(["make", "--dry-run", words[1]], cwd=PROJECT, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr
     elif words[0] == "sync-assets":
-        assert CliRunner().invoke(app, [words[1], "--help"]).exit_code == 0
+        found: Any = get_command(app).commands[words[1]]  # type: ignore[attr-defined]
+        found = found.commands[words[2]] if hasattr(found, "commands") else found
+        options = {option for parameter in found.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= options or found.name == "sandbox"
     else:
-        assert command == "dagster job execute -m sync_assets.definitions -j full_sync"  # run by the demo's test
+        assert command.startswith(JOB), f"{page}: {command}"
+
+
+def test_every_job_that_is_executed_exists(grown: Company) -> None:
+    named = {command.removeprefix(JOB) for _, command in COMMANDS if command.startswith(JOB)}
+    assert named and named <= {job.name for job in build_definitions(grown.env).jobs or ()}
+
+
+def test_the_statements_that_change_something_do(grown: Company) -> None:
+    (statement,) = (line for text in blocks("sql") for line in text.splitlines() if line.startswith("update"))
+    database = Database(grown.database_url)
+    try:
+        database.query(statement)
+    finally:
+        database.close()
+    told = grown.query("select payload, key from sync.outbox")
+    assert [payload for payload, _ in told] == [{"crm_status": "paid"}]
 
 
 def test_every_command_of_the_terminal_is_named() -> None:
@@ -64,9 +96,16 @@ def test_every_command_of_the_terminal_is_named() -> None:
         assert f"sync-assets {name}" in README
 
 
-def test_every_picture_and_file_is_there() -> None:
-    for path in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README):
-        assert (PROJECT / path).is_file(), path
+@pytest.mark.parametrize("page", PAGES)
+def test_every_picture_file_and_page_is_there(page: str) -> None:
+    for target in re.findall(r"\[[^]]*\]\(([^)]+)\)", PAGES[page]):
+        path, _, _ = target.partition("#")
+        assert "://" in target or ((PROJECT / page).parent / path).is_file(), target
+
+
+def test_the_readme_leads_to_every_page_and_is_short() -> None:
+    assert not [page for page in PAGES if page != "README.md" and f"]({page})" not in README]
+    assert len(README.splitlines()) <= LONGEST_README
 
 
 def derive(company: Company) -> None:
@@ -129,7 +168,7 @@ def test_the_entity_of_the_readme_is_complete(grown: Company, tmp_path: Path) ->
 
 
 def test_the_lines_that_one_entity_takes_are_those_that_it_has() -> None:
-    told = re.findall(r"^\| `(\w+)/(\w+)` \| (\d+) \| (\d+) \|$", README, re.MULTILINE)
+    told = re.findall(r"^\| `(\w+)/(\w+)` \| (\d+) \| (\d+) \|$", PAGES["docs/extend.md"], re.MULTILINE)
     assert {system for system, *_ in told} == {system.name for system in SYSTEMS}
     for system, entity, python, lines in told:
         code = (PROJECT / "sync_assets" / "systems" / system / "entities.py").read_text(encoding="utf-8")

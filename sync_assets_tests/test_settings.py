@@ -1,12 +1,13 @@
 """The environment becomes typed settings; what is missing or unsafe is named together with the next step."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sync_assets.account import connected_accounts, former_names
 from sync_assets.errors import FixConfig, MissingSetting, SyncError, UnsafeSetting
-from sync_assets.settings import environment, safe_url, sync_settings
+from sync_assets.settings import SYSTEM_NAMES, environment, safe_url, sync_settings
 from sync_assets.systems import SYSTEMS
 from sync_assets.systems.kommo import KOMMO as KOMMO_SYSTEM
 
@@ -171,3 +172,79 @@ def test_the_environment_wins_over_the_file_and_empty_means_not_set(
     found = environment()
     assert (found["KAITEN_API_URL"], found["KAITEN_API_TOKEN"]) == ("https://process.kaiten.ru", "from-file")
     assert "KAITEN_RATE" not in found
+
+
+@pytest.fixture
+def secret_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, bytes], Path]:
+    """secret_file(NAME, content) -> the file that NAME_FILE now names."""
+    monkeypatch.setenv("SYNC_ASSETS_ENV_FILE", "/dev/null")
+
+    def write(name: str, content: bytes) -> Path:
+        path = tmp_path / name.lower()
+        path.write_bytes(content)
+        monkeypatch.setenv(f"{name}_FILE", str(path))
+        return path
+
+    return write
+
+
+SecretFile = Callable[[str, bytes], Path]
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+def test_any_variable_may_stand_in_a_file(secret_file: SecretFile, end: bytes) -> None:
+    given = {**KAITEN, "KAITEN_EMEA_API_URL": KAITEN["KAITEN_API_URL"], "KAITEN_EMEA_API_TOKEN": "canary ä", **HUBSPOT}
+    url = "postgresql://u:canary@127.0.0.1/d"
+    for name, value in {**given, "DATABASE_URL": url, "SYNC_BATCH_SIZE": "7"}.items():
+        secret_file(name, value.encode() + end)
+    found = environment()
+    assert found.items() >= given.items() and not [
+        name for name in found if name.startswith(("KAITEN", "DATABASE")) and name.endswith("_FILE")
+    ]
+    assert sorted(accounts(found)) == ["hubspot", "kaiten", "kaiten_emea"]
+    settings = sync_settings(found)
+    assert settings.database_url is not None and settings.database_url.get_secret_value() == url
+    assert settings.sync_batch_size == 7
+
+
+def test_a_variable_and_its_file_at_once_are_an_error_that_names_both(
+    secret_file: SecretFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret_file("HUBSPOT_ACCESS_TOKEN", b"canary-file")
+    monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "canary-hubspot")
+    with pytest.raises(FixConfig, match="HUBSPOT_ACCESS_TOKEN and HUBSPOT_ACCESS_TOKEN_FILE are both set") as told:
+        environment()
+    assert "canary" not in str(told.value)
+    monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "")
+    assert environment()["HUBSPOT_ACCESS_TOKEN"] == "canary-file"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"", "is empty"), (b" \n", "is empty"), (b"canary\xff", "cannot be read"), (b"canary" * 20_000, "is too large")],
+)
+def test_a_file_that_holds_no_secret_is_named_and_never_shown(
+    secret_file: SecretFile, content: bytes, says: str
+) -> None:
+    secret_file("KOMMO_ACCESS_TOKEN", content)
+    with pytest.raises(MissingSetting, match=says) as told:
+        environment()
+    assert "KOMMO_ACCESS_TOKEN_FILE" in str(told.value) and "canary" not in str(told.value)
+    assert told.value.__cause__ is None and told.value.__context__ is None
+
+
+@pytest.mark.parametrize("path", ["canary-the-secret-itself", "/no/canary", "/", "canary\n", "c" * 5000])
+def test_a_path_that_leads_nowhere_may_be_the_secret_itself(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNC_ASSETS_ENV_FILE", "/dev/null")
+    monkeypatch.setenv("DATABASE_URL_FILE", path)
+    with pytest.raises(MissingSetting, match="DATABASE_URL_FILE names cannot be read") as told:
+        environment()
+    assert path.strip() not in str(told.value).replace("/", "") or path == "/"
+
+
+def test_files_of_other_programs_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNC_ASSETS_ENV_FILE", "/dev/null")
+    for name in ("SSL_CERT_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "SYSTEMS_FILE"):
+        monkeypatch.setenv(name, "/no/such/file")
+    assert environment()["SSL_CERT_FILE"] == "/no/such/file"
+    assert {system.name for system in SYSTEMS} <= set(SYSTEM_NAMES), "a system's variables begin with its folder's name"

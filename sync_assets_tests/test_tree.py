@@ -84,8 +84,9 @@ def test_the_lock_holds_everything_that_the_project_asks_for() -> None:
     assert len(asked) > 20 and asked <= locked
 
 
-def test_the_readme_names_every_command_of_the_terminal() -> None:
-    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+def test_the_pages_name_every_command_of_the_terminal() -> None:
+    pages = (PROJECT / "README.md", *(PROJECT / "docs").glob("*.md"))
+    readme = "".join(path.read_text(encoding="utf-8") for path in pages)
     commands = {c.name or c.callback.__name__ for c in app.registered_commands}  # type: ignore[union-attr]
     missing = {c for c in commands if f"make {c}" not in readme and f"sync-assets {c}" not in readme}
     assert not missing

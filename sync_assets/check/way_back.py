@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
@@ -91,7 +91,10 @@ def the_way_is_open(scope: WayBack) -> Finding:
 
 
 def every_status_is_mapped(scope: WayBack) -> Finding:
-    """Every code that a record bears has our word for it, and every code that may be written is one of the source's."""
+    """Every code that a record bears has our word for it, and every code that may be written is one of the source's.
+
+    A shop has codes of its own, which are left as they are: a warning. A code that it lacks would be written: an error.
+    """
 
     def work(cursor: Cursor) -> tuple[dict[str, int], list[str]]:
         unknown: dict[str, int] = {}
@@ -111,10 +114,11 @@ def every_status_is_mapped(scope: WayBack) -> Finding:
     unknown, strange = scope.database.transaction(work)
     said = [f"{sum(unknown.values())} records bear codes without a word: {', '.join(unknown)}"] if unknown else []
     said += [f"the source does not list {', '.join(strange)}, which may be written"] if strange else []
-    said += ["correct sync.status_map"] if said else []
+    said += ["correct sync.status_map"] if strange else ["give them one in sync.status_map"] if said else []
     facts: dict[str, Any] = {"count": sum(unknown.values()), "codes": unknown, "not_listed": strange}
     told = "; ".join(said) or "all are"
-    return Finding("every_status_is_mapped", not said, told, "ERROR" if scope.is_on else "WARN", facts)
+    severity: Literal["ERROR", "WARN"] = "ERROR" if scope.is_on and strange else "WARN"
+    return Finding("every_status_is_mapped", not said, told, severity, facts)
 
 
 def both_sides_agree(scope: WayBack) -> Finding:

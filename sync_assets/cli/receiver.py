@@ -16,7 +16,8 @@ def receive(
     """Receives webhooks until Ctrl-C or SIGTERM, and prints the addresses that vendors call, without their secrets.
 
     Needs DATABASE_URL, and the secret of at least one account's webhooks (sync-assets webhooks says which). While
-    Postgres is away it keeps what comes in SYNC_SPOOL_FOLDER. GET /health shows how it is.
+    Postgres is away it keeps what comes in SYNC_SPOOL_FOLDER. GET /health shows how it is (503 where
+    something needs somebody), GET /health/live only whether it takes webhooks.
 
     Exit codes: 0 it was asked to stop, and everything it took is kept; 1 it could not start.
     """

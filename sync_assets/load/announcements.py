@@ -1,6 +1,7 @@
 """The connection on which a watcher waits for what is due: announced by NOTIFY, asked for each second all the same.
 
-A transaction pooler delivers no announcements, and whoever waits must not hold more than one connection.
+A transaction pooler delivers no announcements, and whoever waits must not hold more than one connection. Where nobody
+waits any more, because Dagster's daemon was stopped and its code server was not, Postgres itself ends it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from sync_assets.load.database import CONNECT_SECONDS, KEEPALIVE, plain_url
 
 CHANNEL = "sync_inbox"
 NAME = "sync_assets webhooks"
+
+UNUSED = "60s"
+"""Who waits asks every second. A connection that has said nothing for so long belongs to nobody."""
 
 # What is taken is by somebody else: whoever asks has nothing under way. Whether those still live a worker will see.
 DUE = """
@@ -52,12 +56,15 @@ class Announcements:
 
     def due(self) -> list[str]:
         """The accounts of which something is due. Raises DatabaseUnavailable."""
+        kept = self._connection is not None
         try:
             with self._listening().cursor() as cursor:
                 cursor.execute(self._due, (self._accounts, *self._more))
                 return [account for (account,) in cursor.fetchall()]
         except psycopg2.Error as e:
             self.close()
+            if kept:  # since it was used last it may have ended
+                return self.due()
             raise DatabaseUnavailable("Postgres cannot be asked for what is due", sqlstate=e.pgcode) from None
 
     def wait(self, seconds: float) -> bool:
@@ -87,5 +94,6 @@ class Announcements:
             )  # fmt: skip
             self._connection.autocommit = True
             with self._connection.cursor() as cursor:
-                cursor.execute(f"set statement_timeout = '30s'; listen {self._channel}")
+                limits = f"set statement_timeout = '30s'; set idle_session_timeout = '{UNUSED}'"
+                cursor.execute(f"{limits}; listen {self._channel}")
         return self._connection

@@ -5,7 +5,8 @@ so through here: what one of them stores is no change to the next. Told are enti
 their first complete load: what was there before us did not happen.
 
 A change is our own where it shows what `sync.outbox` says that we sent, and nothing else. Where something else changed
-with it, it is external, but bears the depth of ours: whoever reacts to it still comes to an end.
+with it, be it another custom field or tag, it is external, but bears the depth of ours: whoever reacts to it still
+comes to an end.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ TOLD = """
               then 'self' else 'external' end,
          own.id, coalesce(own.depth + 1, 0), %(sync_id)s
     from happened h
-    left join lateral sync.own_write(%(account)s, %(entity)s, h.key, h.after, h.changed, h.held_at) own
+    left join lateral sync.own_write2(%(account)s, %(entity)s, h.key, h.before, h.after, h.changed, h.held_at) own
            on %(wrote)s and own.id is not null
   returning 1
 )

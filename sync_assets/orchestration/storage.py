@@ -1,8 +1,7 @@
 """Dagster's own storage: Postgres, in a schema `dagster`, where DATABASE_URL is set; SQLite files where it is not.
 
 The URL is read from the environment when an instance is made, so dagster.yaml and the JSON that Dagster hands to its
-child processes hold no secret. The event log keeps its connection: Dagster opens one per event, which was more than a
-third of the time of a run.
+child processes hold no secret.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.event_log.base import EventLogStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
-from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
-from sqlalchemy import create_engine
+from dagster_postgres import DagsterPostgresStorage
 
 from sync_assets.load.database import Database
+from sync_assets.orchestration.event_log import EventLog
 from sync_assets.settings import environment
 
 SCHEMA = "dagster"
@@ -56,19 +55,6 @@ class PostgresStorage(DagsterPostgresStorage):
     @property
     def event_log_storage(self) -> EventLogStorage:
         return self._events
-
-
-class EventLog(PostgresEventLogStorage):
-    def __init__(self, postgres_url: str) -> None:
-        super().__init__(postgres_url)
-        self._engine = create_engine(
-            postgres_url,
-            isolation_level="AUTOCOMMIT",
-            pool_size=1,
-            max_overflow=20,
-            pool_recycle=600,
-            pool_pre_ping=True,
-        )
 
 
 def dagster_url(url: str) -> str:

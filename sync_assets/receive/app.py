@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -45,7 +45,7 @@ class _Refused(Exception):
 
 
 class Door:
-    """The ASGI application of every address but /health."""
+    """The ASGI application of every address but /health and /health/live."""
 
     def __init__(self, routes: Routes, inbox: Inbox, counts: Counts, *, address: str, clock: Clock) -> None:
         """`address`: what vendors call us by, up to the path."""
@@ -155,14 +155,24 @@ class Door:
         ]
 
 
-def application(door: Door, health: Callable[[], dict[str, Any]]) -> Starlette:
-    """`health` answers what GET /health shows: all of it to callers of this machine, to others its `status` alone."""
+def application(door: Door, health: Callable[[], Awaitable[dict[str, Any]]], refusing: Callable[[], bool]) -> Starlette:
+    """`health` answers what GET /health shows: all of it to callers of this machine, to others its `status` alone.
+    GET /health/live tells no more than whether webhooks are `refusing`."""
 
     async def tell(request: Request) -> Response:
-        said = health()
+        said = await health()
         near = request.client is not None and request.client.host in ("127.0.0.1", "::1")
         passed_on = {"forwarded", "x-forwarded-for"} & set(request.headers)
         shown = said if near and not passed_on else {"status": said["status"]}
-        return JSONResponse(shown, status_code=503 if said["status"] == "refusing" else 200)
+        return JSONResponse(shown, status_code=200 if said["status"] == "ok" else 503)
 
-    return Starlette(routes=[Path("/health", tell, methods=["GET"]), Path("/{path:path}", door)])
+    async def live(_request: Request) -> Response:
+        return JSONResponse({"status": "refusing"}, 503) if refusing() else JSONResponse({"status": "ok"})
+
+    return Starlette(
+        routes=[
+            Path("/health", tell, methods=["GET"]),
+            Path("/health/live", live, methods=["GET"]),
+            Path("/{path:path}", door),
+        ]
+    )

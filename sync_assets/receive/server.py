@@ -23,9 +23,11 @@ from uvicorn.server import ServerState
 from sync_assets.account import Account
 from sync_assets.errors import DatabaseUnavailable, MissingSetting, NotMigrated, SyncError
 from sync_assets.load.database import Database
+from sync_assets.receive import health
 from sync_assets.receive.app import Clock, Door, application
 from sync_assets.receive.connections import Crowd, protocol_of
 from sync_assets.receive.counts import Counts
+from sync_assets.receive.health import Health
 from sync_assets.receive.inbox import Inbox
 from sync_assets.receive.listener import BACKLOG, address_of
 from sync_assets.receive.routes import routes_of
@@ -78,19 +80,28 @@ class Receiver:
             raise
         self._inbox = Inbox(database, self._spool, patience=settings.sync_receiver_commit_seconds)
         self._door = Door(routes, self._inbox, self._counts, address=address, clock=clock)
-        self._app = application(self._door, self.health)
+        self._health = Health(Database(url, wait=health.RECONNECT_SECONDS, name="sync_assets health"))
+        self._app = application(self._door, self.health, lambda: self._inbox.refusing)
         self._state = ServerState()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
 
-    def health(self) -> dict[str, Any]:
-        """Numbers and one word: ok, spooling (Postgres is away or slow), refusing (nothing can be kept)."""
-        inbox, spool = self._inbox, self._spool
+    async def health(self) -> dict[str, Any]:
+        """One word (ok, or degraded: something needs somebody), what is wrong, and numbers."""
+        inbox, spool, look = self._inbox, self._spool, await self._health.look()
+        problems = look.problems()
+        if inbox.refusing:
+            problems.append("webhooks are refused: nothing can keep them. Next: see this receiver's log")
+        elif inbox.spooling:
+            problems.append(f"Postgres took no webhooks: {spool.events} are in the spool. Next: nothing, if it is back")
         return {
-            "status": "refusing" if inbox.refusing else "spooling" if inbox.spooling else "ok",
-            "uptime_seconds": round(time.monotonic() - self._began, 1),
-            "database_reachable": int(inbox.reachable),
+            "status": "degraded" if problems else "ok",
+            "connected": look.connected,
+            "problems": problems,
+            **look.facts,
+            "intake": "refusing" if inbox.refusing else "spooling" if inbox.spooling else "direct",
             "spool": {"events": spool.events, "bytes": spool.size, "limit_bytes": spool.limit},
+            "uptime_seconds": round(time.monotonic() - self._began, 1),
             "connections": self._crowd.connections,
             "held_bytes": self._door.held,
             "deliveries": self._counts.by_endpoint(),
@@ -125,6 +136,7 @@ class Receiver:
         await self._finish()
         # In a thread: a commit under way may take its time, and answers none.
         await asyncio.to_thread(self._inbox.close)
+        self._health.close()
         self._log_news()
 
     async def _finish(self) -> None:

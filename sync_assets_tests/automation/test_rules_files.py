@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from sync_assets import automation
 from sync_assets.automation.document import document
 from sync_assets.automation.rules import rules
 from sync_assets.automation.subjects import subjects
@@ -156,3 +158,14 @@ def test_rules_can_be_about_what_is_told_of() -> None:
 
 def test_no_folder_no_rule(tmp_path: Path) -> None:
     assert rules(tmp_path / "nowhere") == ([], [])
+
+
+def test_nothing_that_a_file_says_is_ever_evaluated() -> None:
+    folder = Path(automation.__file__).parent
+    called = {
+        node.func.id
+        for path in folder.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert "parse_condition" in called and not called & {"eval", "exec", "compile", "__import__"}

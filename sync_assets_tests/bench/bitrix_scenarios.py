@@ -64,6 +64,6 @@ def beside_the_baseline(lab: Lab, source: Source, plan: Plan, tell: Tell) -> Sce
             change = {"id": key, "fields": {"comments": f"Edited, turn {turn}: {key}"}}
             source.edit("sale.order.update", change, method="POST")
 
-    found.rows = duel(lab, source, tell, plan.repeats, entities=LISTS, edit=edit)
+    found.rows = duel(lab, source, tell, plan.repeats, entities=LISTS, edit=edit, careful="batched")
     found.twice_and_five_times_as_fast()
     return found

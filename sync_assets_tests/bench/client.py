@@ -1,7 +1,8 @@
 """One measured run in a process of its own: `python -m sync_assets_tests.bench.client SYSTEM HOW [ENTITY,...]`.
 
-HOW is plain (the baseline), full or incremental. Settings come from the environment, as the product's do; one JSON line
-says what it cost. CPU counts from before the connections are made; imports are not in it.
+HOW is plain (the baseline), batched (Bitrix' careful one), full or incremental. Settings come from the environment, as
+the product's do; one JSON line says what it cost. CPU counts from before the connections are made; imports are not in
+it.
 """
 
 import json
@@ -27,10 +28,13 @@ BASELINES: dict[str, Any] = {
 }
 
 
-def plain(system: str) -> dict[str, int]:
+BY_NAME = {"plain": "sync", "batched": "sync_in_batches"}
+
+
+def theirs(system: str, how: str) -> dict[str, int]:
     baseline, env = BASELINES[system], os.environ
     connected = (env[f"{system.upper()}_{name}"] for name in baseline.VARIABLES)
-    found: dict[str, int] = baseline.sync(*connected, env["DATABASE_URL"])
+    found: dict[str, int] = getattr(baseline, BY_NAME[how])(*connected, env["DATABASE_URL"])
     return found
 
 
@@ -55,7 +59,7 @@ def peak_rss() -> int:
 def main(system: str, how: str, only: str | None = None) -> None:
     cpu = time.process_time()
     kind: Kind = "incremental" if how == "incremental" else "full"
-    counts = plain(system) if how == "plain" else ours(system, kind, only)
+    counts = theirs(system, how) if how in BY_NAME else ours(system, kind, only)
     ended, cpu = time.monotonic(), time.process_time() - cpu
     print(json.dumps({"ended": ended, "cpu": cpu, "peak_rss": peak_rss(), "counts": counts}))
 

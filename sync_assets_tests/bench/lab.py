@@ -105,7 +105,7 @@ class Lab:
         return str(self.ask("postgres", "show server_version")[0])
 
     def run(self, source: Source, database: str, *what: str, env: Mapping[str, str] | None = None) -> Run:
-        """`what`: plain (the baseline), or full or incremental (ours), which may name entities after it."""
+        """`what`: plain or batched (baselines), or full or incremental (ours), which may name entities after it."""
         return self._measured(source, database, _client, (source.system, *what), env)
 
     def run_job(self, source: Source, database: str) -> Run:

@@ -66,10 +66,11 @@ def duel(
     *,
     entities: Sequence[str],
     edit: Callable[[int], None] | None = None,
+    careful: str = "",
 ) -> dict[str, Median]:
     """These entities without a limit, ours and the baseline's; their parents are there already. Each leads in turn.
 
-    `edit`, given the turn, changes a hundredth of the records.
+    `edit`, given the turn, changes a hundredth of the records. `careful`: another baseline, which is shown beside them.
     """
     template = lab.database(source)
     for how in ("full", "plain"):  # also warms the sandbox's pages
@@ -89,6 +90,13 @@ def duel(
         database = lab.database(source, template)
         both("first load", database, turn)
         both("nothing changed", database, turn)
+        if careful:
+            own = lab.database(source, template)
+            for case in ("first load", "nothing changed"):
+                lab.settle(own)
+                run = lab.run(source, own, careful)
+                tell(f"{case}, {PLAIN}, {careful}", run)
+                runs.setdefault(f"{case}, {PLAIN}, {careful}", []).append(run)
     if edit:
         for turn in range(repeats):
             edit(turn)

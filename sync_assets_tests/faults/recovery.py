@@ -21,7 +21,6 @@ def failed(done: dict[str, Outcome | SyncError], name: str, kind: type[E]) -> E:
 def assert_recovered(company: Company, account: str = "kaiten", **request: Any) -> dict[str, Outcome]:
     company.sandbox.faults.clear()
     done = company.synced("full", account, **request)
-    with company.asking():
-        company.assert_world_equals_postgres(account)
-        company.assert_ledger_adds_up()
+    company.assert_world_equals_postgres(account)
+    company.assert_ledger_adds_up()
     return done

@@ -18,6 +18,7 @@ from sync_assets.orchestration.queue import dagster_instance
 from sync_assets.orchestration.report import REPORT, evaluated_checks
 from sync_assets.postgres import EmbeddedPostgres
 from sync_assets.tables import CheckRow
+from sync_assets_tests.asking import let_go
 from sync_assets_tests.canary import Canary
 from sync_assets_tests.company import Company
 from sync_assets_tests.orchestration.queueing import Queueing
@@ -136,9 +137,24 @@ def dagster_template(cluster: EmbeddedPostgres, template: str) -> str:
 
 
 @pytest.fixture
+def with_dagster(cluster: EmbeddedPostgres, dagster_template: str, canary: Canary) -> Iterator[Callable[[], str]]:
+    """with_dagster() -> the URL of a new database, migrated, with Dagster's own tables."""
+    with ExitStack() as ends:
+
+        def make() -> str:
+            name = f"with_dagster_{next(_numbers)}"
+            url = cluster.create_database(name, dagster_template)
+            ends.callback(cluster.drop_database, name)
+            ends.callback(let_go, url)
+            ends.callback(canary.check_database, url)
+            return url
+
+        yield make
+
+
+@pytest.fixture
 def make_queueing(
-    cluster: EmbeddedPostgres,
-    dagster_template: str,
+    with_dagster: Callable[[], str],
     make_company: Callable[..., Company],
     canary: Canary,
     tmp_path: Path,
@@ -148,10 +164,7 @@ def make_queueing(
     with ExitStack() as ends:
 
         def make(**env: str | None) -> Queueing:
-            name = f"queueing_{next(_numbers)}"
-            url = cluster.create_database(name, dagster_template)
-            ends.callback(cluster.drop_database, name)
-            ends.callback(canary.check_database, url)
+            url = with_dagster()
             company = make_company(database_url=url, **env)
             # Dagster copies what each step prints by two processes of its own: half of the time of such a run.
             config = yaml.safe_load((PROJECT / "dagster.yaml").read_text(encoding="utf-8")) | {"compute_logs": NO_LOGS}

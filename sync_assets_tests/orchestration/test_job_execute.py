@@ -16,7 +16,7 @@ import pytest
 
 from sync_assets.local import PROJECT, bare_environment
 from sync_assets_tests.canary import Canary
-from sync_assets_tests.company import Company
+from sync_assets_tests.company import BITRIX, HUBSPOT, KOMMO, WORKSECTION, Company
 from sync_assets_tests.contract.declared import DECLARED
 
 DAGSTER = Path(sys.executable).with_name("dagster")
@@ -72,6 +72,12 @@ def dagster_says(company: Company) -> list[str]:
     return [status for (status,) in company.query("select status from dagster.runs order by id")]
 
 
+@pytest.fixture
+def database_url(with_dagster: Callable[[], str]) -> str:
+    """Dagster would take two seconds to make its tables."""
+    return with_dagster()
+
+
 def test_a_red_check_exits_with_1_and_the_other_entities_are_synced(company: Company, tmp_path: Path) -> None:
     card = sorted(company.truth("cards"))[7]
     company.sandbox.faults.set("V4", system="kaiten", path=r"/cards$", record=card, field="due_date", variant="dotted")
@@ -87,7 +93,11 @@ def test_a_red_check_exits_with_1_and_the_other_entities_are_synced(company: Com
     assert any("kaiten/tags" in line and "created" in line for line in lines), "progress per entity"
 
 
-def test_signals_end_a_run_red_lose_nothing_and_the_next_run_completes_d2(company: Company, tmp_path: Path) -> None:
+def test_signals_end_a_run_red_lose_nothing_and_the_next_run_completes_d2(
+    make_company: Callable[..., Company], database_url: str, tmp_path: Path
+) -> None:
+    company = make_company(database_url=database_url, **dict.fromkeys((*WORKSECTION, *HUBSPOT, *KOMMO, *BITRIX)))
+
     def cards_are_being_read() -> object:
         return company.query("select id from sync.logs where entity = 'cards' and status = 'running'")
 
@@ -95,8 +105,7 @@ def test_signals_end_a_run_red_lose_nothing_and_the_next_run_completes_d2(compan
     company.sandbox.faults.set("A5", system="kaiten", path=r"/cards$", bytes=5000, interval=0.2)
     for number, runs in ((signal.SIGINT, 1), (signal.SIGTERM, 2)):
         run = Execution(company, tmp_path, "kaiten_full_sync")
-        with company.asking():
-            assert run.interrupt(number, cards_are_being_read) != 0, run.said[-4000:]
+        assert run.interrupt(number, cards_are_being_read) != 0, run.said[-4000:]
         said = dagster_says(company)
         assert len(said) == runs and not {"SUCCESS", "STARTED", "STARTING"} & set(said), said
         stopped = company.query("select error from sync.logs where entity = 'cards' and status = 'failed'")
@@ -114,10 +123,10 @@ def test_signals_end_a_run_red_lose_nothing_and_the_next_run_completes_d2(compan
 
 
 def test_no_secret_is_anywhere_when_tokens_are_wrong_and_sources_fail_s1_s2(
-    make_company: Callable[..., Company], canary: Canary, tmp_path: Path
+    make_company: Callable[..., Company], database_url: str, canary: Canary, tmp_path: Path
 ) -> None:
     wrong = "kaiten-canary-wrong-0123456789abcdef"
-    company = make_company(KAITEN_API_TOKEN=wrong)
+    company = make_company(database_url=database_url, KAITEN_API_TOKEN=wrong)
     company.sandbox.faults.set("A3", system="worksection", path="get_users", status=500)
     run = Execution(company, tmp_path)
     assert run.wait() == 1, run.said[-4000:]

@@ -7,7 +7,6 @@ import dagster as dg
 import pytest
 
 from sync_assets.check import checks_of
-from sync_assets.check.way_back import CHECKS as WAY_BACK
 from sync_assets.orchestration.report import REPORT
 from sync_assets_tests.company import BITRIX, HUBSPOT, KOMMO
 from sync_assets_tests.contract.declared import ACCOUNTS, DECLARED
@@ -59,7 +58,13 @@ def test_full_sync_reads_everything_checks_it_and_reports_last(installation: Ins
     )
     assert reported.metadata["created"].value == sum(company.count(e.name, a.name) for a, e in DECLARED)
 
-    # Then what changed, and then nothing.
+
+def test_then_what_changed_then_nothing_and_then_the_checks_alone(
+    make_installation: Callable[..., Installation],
+) -> None:
+    installation = make_installation(**dict.fromkeys((*HUBSPOT, *KOMMO, *BITRIX)))
+    company = installation.company
+    assert installation.run("full_sync").green
     company.sandbox.world.advance(5)
     for wrote in (True, False):
         run = installation.run("incremental_sync")
@@ -75,9 +80,7 @@ def test_full_sync_reads_everything_checks_it_and_reports_last(installation: Ins
     asked = len(company.sandbox.requests)
     run = installation.run("integrity_checks")
     assert run.green and run.last_step == "sync__report" and run.synced == set()
-    outward = [account for account in ACCOUNTS if account.system.outbound]
-    own = len(derived) + len(outward) * len(WAY_BACK)
-    assert len(run.checks) == sum(len(checks_of(e)) for _, e in DECLARED) + own
+    assert len(run.checks) == sum(len(checks_of(e)) for a, e in DECLARED if a.name in company.accounts)
     assert len(company.sandbox.requests) == asked
 
 

@@ -56,7 +56,9 @@ FORGED: dict[str, Callable[[], tuple[str, str, dict[str, str]]]] = {
     "the root": lambda: ("GET", "/", {}),
     "a path in disguise": lambda: ("POST", "/webhooks/%2e%2e/webhooks/vendor", {}),
     "Starlette's slash": lambda: ("GET", "/health/", {}),
+    "Starlette's other slash": lambda: ("GET", "/health/live/", {}),
     "health by POST": lambda: ("POST", "/health", {}),
+    "life by POST": lambda: ("POST", "/health/live", {}),
 }  # fmt: skip
 
 
@@ -135,9 +137,11 @@ def test_the_addresses_that_are_shown_hide_their_secrets(serve: Callable[..., Se
 
 @pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded"])
 def test_health_tells_a_stranger_one_word(serving: Serving, header: str) -> None:
-    assert httpx.get(f"{serving.address}/health", headers={header: "for=1.2.3.4"}).json() == {"status": "ok"}
+    for path in ("/health", "/health/live"):
+        assert httpx.get(f"{serving.address}{path}", headers={header: "for=1.2.3.4"}).json() == {"status": "ok"}
     assert serving.health().keys() == {
-        *("status", "uptime_seconds", "database_reachable", "spool", "connections", "held_bytes", "deliveries")
+        *("status", "connected", "problems", "daemons", "jobs", "dead_letters", "inbox_waiting", "intake", "spool"),
+        *("uptime_seconds", "connections", "held_bytes", "deliveries"),
     }
 
 

@@ -96,8 +96,7 @@ def take(shop: Shop, orders: list[int], step: tuple[str, int | None, str | None]
 @example([("here", 0, "paid"), ("here", 0, "after sent"), ("webhook", 0, None), ("kill", None, "before settled")])
 @example([("here", 0, "paid"), ("fault", None, "reset"), ("deliver", None, None), ("there", 0, "F")])
 def test_both_sides_agree_in_the_end(crowded: Shop, taken: list[tuple[str, int | None, str | None]]) -> None:
-    with crowded.company.asking():
-        play(crowded, taken)
+    play(crowded, taken)
 
 
 def play(shop: Shop, taken: list[tuple[str, int | None, str | None]]) -> None:

@@ -164,3 +164,23 @@ def test_a_field_that_is_not_spelled_as_bitrix_does_never_leaves() -> None:
     """Bitrix would drop STATUS_ID without a word, and say that all is well."""
     with pytest.raises(ValueError, match="camelCase"):
         update(None, [(Letter(1, "orders", "1", "set_order_status", {}), {"STATUS_ID": "P"})])  # type: ignore[arg-type]
+
+
+DOCUMENTED = {
+    "O": {"N": "new", "P": "paid", "S": "in_delivery", "D": "cancelled", "F": "completed"},
+    "D": {"DN": "new", "DD": "cancelled", "DF": "in_delivery"},
+}
+"""Bitrix' own set of order (O) and delivery (D) statuses; a shop's other codes are its own."""
+
+
+def test_the_map_of_statuses_is_shipped_with_bitrixs_own_set_and_writes_one_code_for_a_word(shop: Shop) -> None:
+    company = shop.company
+    for scope, codes in DOCUMENTED.items():
+        mapped = "select code, canonical from sync.status_map where (system, scope) = ('bitrix', %s)"
+        assert dict(company.query(mapped, (scope,))) == codes
+    written = company.query("select code from sync.status_map where scope = 'O' and outbound_default order by 1")
+    assert written == [("F",), ("N",), ("P",), ("S",)], "cancelling is a flag, and its code is never written"
+    another = "insert into sync.status_map values ('bitrix', %s, 'PD', 'paid', true, true)"
+    with pytest.raises(psycopg2.errors.UniqueViolation):
+        company.query(another, ("O",))
+    company.query(another, ("D",))

@@ -55,11 +55,10 @@ def in_step(company: Company, entity: str = "contacts", kind: str = "full") -> O
 
 def assert_equal(company: Company, *entities: str) -> None:
     """Of these, else of the contacts."""
-    with company.asking():
-        for entity in entities or ("contacts",):
-            truth, held = company.truth(entity, "hubspot"), company.raw(entity, "hubspot")
-            assert held.keys() == truth.keys(), (truth.keys() - held.keys(), held.keys() - truth.keys())
-            for key, record in truth.items():
-                filled = {name: value for name, value in record["properties"].items() if value is not None}
-                assert held[key] == record | {"properties": filled}, f"{entity} {key}: {held[key]} is not {record}"
-        company.assert_ledger_adds_up()
+    for entity in entities or ("contacts",):
+        truth, held = company.truth(entity, "hubspot"), company.raw(entity, "hubspot")
+        assert held.keys() == truth.keys(), (truth.keys() - held.keys(), held.keys() - truth.keys())
+        for key, record in truth.items():
+            filled = {name: value for name, value in record["properties"].items() if value is not None}
+            assert held[key] == record | {"properties": filled}, f"{entity} {key}: {held[key]} is not {record}"
+    company.assert_ledger_adds_up()

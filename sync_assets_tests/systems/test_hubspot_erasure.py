@@ -29,13 +29,12 @@ select n.nspname, c.relname, array_agg(a.attname::text order by a.attnum),
 def places(company: Company, *texts: str) -> set[str]:
     """Every table and view, of all columns as text, where one of the texts is."""
     found = set()
-    with company.asking():
-        for schema, table, columns, binary in company.query(RELATIONS):
-            spelled = (sql.SQL("encode({}, 'escape')" if b else "{}::text") for b in binary)
-            row = sql.SQL(", ").join(text.format(sql.Identifier(c)) for text, c in zip(spelled, columns, strict=True))
-            asked = sql.SQL("select exists (select from {} where array_to_string(array[{}], '\n') ilike any(%s))")
-            if company.query(asked.format(sql.Identifier(schema, table), row), [[f"%{t}%" for t in texts]])[0][0]:
-                found.add(f"{schema}.{table}")
+    for schema, table, columns, binary in company.query(RELATIONS):
+        spelled = (sql.SQL("encode({}, 'escape')" if b else "{}::text") for b in binary)
+        row = sql.SQL(", ").join(text.format(sql.Identifier(c)) for text, c in zip(spelled, columns, strict=True))
+        asked = sql.SQL("select exists (select from {} where array_to_string(array[{}], '\n') ilike any(%s))")
+        if company.query(asked.format(sql.Identifier(schema, table), row), [[f"%{t}%" for t in texts]])[0][0]:
+            found.add(f"{schema}.{table}")
     return found
 
 

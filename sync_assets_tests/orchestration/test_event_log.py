@@ -1,0 +1,144 @@
+"""Our event log stores what Dagster's own stores, and outlives a restart of Postgres."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psycopg2
+import pytest
+from dagster._core.instance import InstanceRef, InstanceType
+from dagster._core.launcher import DefaultRunLauncher
+from dagster._core.run_coordinator import DefaultRunCoordinator
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
+from dagster._core.storage.root import LocalArtifactStorage
+from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
+
+from sync_assets.orchestration.event_log import BATCH, EventLog
+from sync_assets.orchestration.storage import PostgresStorage, dagster_url
+from sync_assets.postgres import EmbeddedPostgres
+
+EVENTS = "select dagster_event_type, step_key, asset_key, partition from dagster.event_logs order by id"
+CHECKS = """
+select c.asset_key, check_name, execution_status, c.partition, e.dagster_event_type, m.dagster_event_type
+  from dagster.asset_check_executions c join dagster.event_logs e on e.id = c.evaluation_event_storage_id
+  left join dagster.event_logs m on m.id = c.materialization_event_storage_id order by 1, 2
+"""
+ASSETS = """
+select asset_key, last_materialization is not null, last_materialization_timestamp is not null, last_run_id is not null
+  from dagster.asset_keys order by 1
+"""
+TAGS = "select asset_key, key, count(*) from dagster.asset_event_tags group by 1, 2 order by 1, 2"
+
+
+@dg.asset
+def first() -> dg.MaterializeResult[None]:
+    return dg.MaterializeResult(metadata={"rows": 1}, tags={"sync": "full"})
+
+
+@dg.asset(deps=[first], partitions_def=dg.StaticPartitionsDefinition(["a", "b"]))
+def parts() -> None:
+    """Of which one is asked for."""
+
+
+@dg.asset(deps=[first])
+def broken() -> None:
+    raise dg.Failure("as it must")
+
+
+@dg.asset_check(asset=first)
+def passes() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=True)
+
+
+@dg.asset_check(asset=first)
+def fails() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.WARN)
+
+
+@pytest.fixture
+def instance_of(
+    tmp_path: Path, cluster: EmbeddedPostgres, dagster_template: str
+) -> Iterator[Callable[..., tuple[dg.DagsterInstance, str]]]:
+    """instance_of(storage) -> a Dagster instance with this storage, and the database that it lies in."""
+    with ExitStack() as ends:
+
+        def make(storage: Any) -> tuple[dg.DagsterInstance, str]:
+            name = f"events_{storage.__name__.lower()}"
+            url = cluster.create_database(name, dagster_template)
+            ends.callback(cluster.drop_database, name)
+            held, folder = storage(dagster_url(url)), str(tmp_path)
+            instance = dg.DagsterInstance(
+                InstanceType.EPHEMERAL, LocalArtifactStorage(folder), held.run_storage, held.event_log_storage,
+                DefaultRunCoordinator(), NoOpComputeLogManager(), DefaultRunLauncher(),
+                schedule_storage=held.schedule_storage, ref=InstanceRef.from_dir(folder),
+            )  # fmt: skip
+            return ends.enter_context(instance), url
+
+        yield make
+
+
+def run(instance: dg.DagsterInstance) -> None:
+    definitions = dg.Definitions([first, broken], asset_checks=[passes, fails])
+    job = definitions.resolve_implicit_global_asset_job_def()
+    assert not job.execute_in_process(instance=instance, raise_on_error=False).success
+    job = dg.Definitions([first, parts]).resolve_implicit_job_def_def_for_assets([parts.key])
+    assert job is not None and job.execute_in_process(instance=instance, partition_key="b").success
+
+
+def stored(url: str) -> list[list[Any]]:
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        found = []
+        for query in (EVENTS, CHECKS, ASSETS, TAGS):
+            cursor.execute(query)
+            found.append(cursor.fetchall())
+        return found
+
+
+def test_what_is_stored_is_what_dagster_stores(
+    instance_of: Callable[..., tuple[dg.DagsterInstance, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(BATCH, raising=False)
+    theirs, their_url = instance_of(DagsterPostgresStorage)
+    run(theirs)
+    monkeypatch.setenv(BATCH, "1000")
+    ours, our_url = instance_of(PostgresStorage)
+    assert isinstance(ours.event_log_storage, EventLog)
+    run(ours)
+    found = stored(our_url)
+    assert found == stored(their_url)
+    events, checks, *_ = found
+    assert [status for _, _, status, *_ in checks] == ["FAILED", "SUCCEEDED"] and len(events) > 20
+
+
+def test_what_is_planned_is_stored_in_one_piece(
+    instance_of: Callable[..., tuple[dg.DagsterInstance, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(BATCH, raising=False)
+    instance, _ = instance_of(PostgresStorage)
+    monkeypatch.setattr(PostgresEventLogStorage, "store_event_batch", lambda *_: pytest.fail("one after another"))
+    one = EventLog.store_event
+    alone: list[str] = []
+    monkeypatch.setattr(
+        EventLog, "store_event", lambda self, event: (alone.append(str(event.dagster_event_type)), one(self, event))[1]
+    )
+    job = dg.Definitions([first], asset_checks=[passes, fails]).resolve_implicit_global_asset_job_def()
+    assert job.execute_in_process(instance=instance).success
+    assert alone and not [kind for kind in alone if "PLANNED" in kind]
+
+
+@pytest.mark.parametrize("unsure", [0.0, 3600.0])
+def test_d3_an_event_after_its_connection_was_lost_is_stored(
+    instance_of: Callable[..., tuple[dg.DagsterInstance, str]], monkeypatch: pytest.MonkeyPatch, unsure: float
+) -> None:
+    """Be the loss seen before it is stored or only by storing it; and it can be read after another loss."""
+    monkeypatch.setattr("sync_assets.orchestration.event_log.UNSURE_SECONDS", unsure)
+    instance, url = instance_of(PostgresStorage)
+    for _ in range(2):
+        instance.report_engine_event("something", run_id="1", job_name="x")
+        with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+            others = "where datname = current_database() and pid <> pg_backend_pid()"
+            cursor.execute(f"select count(*) filter (where pg_terminate_backend(pid)) from pg_stat_activity {others}")
+            assert (cursor.fetchone() or (0,))[0] >= 1
+    assert len(instance.all_logs("1")) == len(stored(url)[0]) == 2
