@@ -138,18 +138,17 @@ def latest(instance: dg.DagsterInstance, asset: str) -> str:
 
 def test_old_runs_go_with_their_events_and_the_latest_of_everything_stays(postgres: dg.DagsterInstance) -> None:
     instance = postgres
+    waiting = instance.create_run_for_job(SETS.resolve_job_def("much")).run_id
+    aged(instance, waiting, 99)
     latest_of_little = ran(instance, "little", 80)
     # Neither young nor one of the last two, but the latest that materialized its asset.
     last_of_little = {failed(instance, "little", days) for days in (70, 60)}
     aged_out = {ran(instance, "much", 50), failed(instance, "much", 49)}
     last_of_much = {failed(instance, "much", 40), ran(instance, "much", 39)}
     young = {failed(instance, "much", days) for days in (29, 1)}
-    waiting = instance.create_run_for_job(SETS.resolve_job_def("much")).run_id
-    aged(instance, waiting, 99)
     before = known(instance)
     dry = retained(instance, apply=False)["runs"]
     assert known(instance) == before, "a dry run changes nothing"
-    # Of `much` the last two are the one that waits and the youngest.
     (latest_of_much,) = {run for run in last_of_much if run == latest(instance, "often")}
     gone = aged_out | last_of_much - {latest_of_much}
     assert (dry.gone, dry.before, dry.after) == (len(gone), len(before[0]), len(before[0]))
