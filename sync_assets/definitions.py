@@ -21,6 +21,7 @@ from sync_assets.orchestration.queued_jobs import queued_jobs
 from sync_assets.orchestration.report import report
 from sync_assets.orchestration.resources import Sync
 from sync_assets.orchestration.sensors import webhook_sensors
+from sync_assets.orchestration.upkeep import upkeep_assets, upkeep_jobs, upkeep_schedules
 from sync_assets.orchestration.webhook_checks import webhook_checks
 from sync_assets.orchestration.workers import in_process, lost_sensor
 from sync_assets.send.http_post import http_accounts
@@ -43,6 +44,7 @@ def build_definitions(env: Mapping[str, str] | None = None) -> dg.Definitions:
         *(asset for account in accounts for asset in derived_assets(account, settings)),
         *push_assets(outward),
         *automation_assets(accounts),
+        *upkeep_assets(accounts),
     ]
     checks = [
         *(check for account in accounts for check in entity_checks(account)),
@@ -54,8 +56,14 @@ def build_definitions(env: Mapping[str, str] | None = None) -> dg.Definitions:
     return dg.Definitions(
         assets=assets,
         asset_checks=checks,
-        jobs=[*sync_jobs(accounts), *queued, *push_jobs(outward), *automation_jobs(accounts)] if accounts else [],
-        schedules=[*sync_schedules(accounts), *push_schedules(outward, settings)],
+        jobs=[*sync_jobs(accounts), *queued, *push_jobs(outward), *automation_jobs(accounts), *upkeep_jobs(accounts)]
+        if accounts
+        else [],
+        schedules=[
+            *sync_schedules(accounts),
+            *push_schedules(outward, settings),
+            *upkeep_schedules(accounts, settings),
+        ],
         sensors=[
             *([lost_sensor] if accounts else []),
             *([died_sensor] if queued else []),

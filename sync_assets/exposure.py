@@ -17,7 +17,8 @@ from shutil import which
 from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from sync_assets.settings import ENV_FILE, LOOPBACK, SyncSettings
+from sync_assets.addresses import LOOPBACK
+from sync_assets.settings import ENV_FILE, SyncSettings
 
 KNOWN_PASSWORDS = frozenset((
     "admin", "changeme", "default", "demo", "example", "letmein", "pass", "password", "postgres", "qwerty", "root",

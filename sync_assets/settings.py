@@ -6,21 +6,21 @@ for whoever mixes the two up has written the secret itself there.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from sync_assets.addresses import host_of, safe_url
 from sync_assets.alert_settings import AlertSettings
-from sync_assets.errors import FixConfig, MissingSetting, UnsafeSetting
+from sync_assets.errors import FixConfig, MissingSetting
+from sync_assets.upkeep_settings import UpkeepSettings
 
 T = TypeVar("T", bound=BaseSettings)
 
@@ -37,8 +37,6 @@ FORMER_NAMES = dict.fromkeys(
 """Variables of older set-ups: Supabase's REST address and keys give way to its Postgres connection string."""
 
 
-LOOPBACK = ("127.0.0.1", "localhost")
-
 FROM_FILE = "_FILE"
 ENV_FILE = "SYNC_ASSETS_ENV_FILE"
 SYSTEM_NAMES = sorted(path.name for path in Path(__file__).with_name("systems").iterdir() if path.name.isidentifier())
@@ -46,15 +44,12 @@ OURS = re.compile(rf"(DATABASE_URL|(SYNC|{'|'.join(SYSTEM_NAMES).upper()})_[A-Z0
 """Variables that name a file of ours; others of that form (SSL_CERT_FILE) belong to other programs."""
 LARGEST_SECRET = 65_536
 
-SECRET_LENGTH = 24
-"""Characters of a secret that alone proves who calls; 24 of base64 are 144 bits."""
-
 
 SHORTEST_HOURS, LONGEST_HOURS = 0.05, 87_600.0
 """What is called fresh: from three minutes, below which no run gets through, to ten years."""
 
 
-class SyncSettings(AlertSettings):
+class SyncSettings(AlertSettings, UpkeepSettings):
     """What holds for every account."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
@@ -131,6 +126,11 @@ class SyncSettings(AlertSettings):
     @property
     def http_hosts(self) -> frozenset[str]:
         return frozenset(host.strip() for host in self.sync_http_allow.split(",") if host.strip())
+
+    @property
+    def webhook_payload_days(self) -> float:
+        """How long what a webhook sent outlives its event."""
+        return self.sync_webhook_payload_days if self.sync_evidence == "keep" else 0.0
 
     @field_validator("sync_http_allow")
     @classmethod
@@ -267,55 +267,6 @@ def hours_by_name(value: str) -> dict[str, float]:
             raise ValueError("write hours (24), hours of one entity (cards=2), or both with commas between, each once")
         found[name] = hours
     return found
-
-
-def safe_url(value: str, *, setting: str) -> str:
-    """`value` without its last slash. Raises UnsafeSetting for anything but https to a public host, or 127.0.0.1."""
-    url = urlsplit(value)
-    host = url.hostname or ""
-    if host in LOOPBACK and url.scheme in ("http", "https"):
-        return value.rstrip("/")
-    if url.scheme != "https" or not host:
-        raise UnsafeSetting(f"{setting} must start with https://", next_step=f"correct {setting}")
-    try:
-        private = not ipaddress.ip_address(host).is_global
-    except ValueError:
-        # A last part that is a number makes an address of the whole: 127.1, 0x7f.1
-        number = re.fullmatch(r"\d+|0x[0-9a-f]*", host.rpartition(".")[2])
-        private = "." not in host or bool(number) or host.endswith((".local", ".internal", ".localhost"))
-    if private or url.username or url.password:
-        raise UnsafeSetting(
-            f"{setting} names a private host or carries a password",
-            next_step=f"set {setting} to the public address of the account",
-        )
-    return value.rstrip("/")
-
-
-def host_of(url: str) -> str:
-    """Whom a URL leads to. On this machine any port: what runs here is ours."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    return host if host in LOOPBACK or parts.port in (None, 443) else f"{host}:{parts.port}"
-
-
-def unguessable(value: str, *, setting: str) -> str:
-    """A secret of our own making; "" where none is set.
-
-    Raises UnsafeSetting for one that is short, dull or needs encoding in an address.
-    """
-    if not value:
-        return value
-    if len(value) < SECRET_LENGTH or len(set(value)) < SECRET_LENGTH // 3:
-        raise UnsafeSetting(
-            f"{setting} can be guessed: it needs {SECRET_LENGTH} characters or more, at random",
-            next_step="make one: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'",
-        )
-    if not re.fullmatch(r"[A-Za-z0-9_.~-]+", value):
-        raise UnsafeSetting(
-            f"{setting} has characters that an address cannot bear as they are",
-            next_step="use letters, digits, - and _ only",
-        )
-    return value
 
 
 def typed(cls: type[T], prefix: str, env: Mapping[str, str]) -> T:

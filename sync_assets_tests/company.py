@@ -60,7 +60,9 @@ BAD_LEDGER = {
 
 
 SUMS = """
-select account, entity, sum(created)::bigint, sum(deleted + merged)::bigint from sync.logs group by 1, 2
+select account, entity, sum(created)::bigint, sum(deleted + merged)::bigint
+  from (select account, entity, created, deleted, merged from sync.logs
+        union all select account, entity, created, deleted, merged from sync.forgotten_logs) every_sync group by 1, 2
 """
 
 

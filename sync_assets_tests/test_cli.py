@@ -30,6 +30,8 @@ COMMANDS = {
     "webhooks",
     "report",
     "roles",
+    "upkeep",
+    "forget",
 }
 SYNC_ASSETS = Path(sys.executable).with_name("sync-assets")
 Ask = Callable[..., Result]

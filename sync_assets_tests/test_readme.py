@@ -40,6 +40,8 @@ BLOCKS = [
 COMMANDS = [(page, line) for page, kind, text in BLOCKS if kind == "bash" for line in text.splitlines()]
 LONGEST_README = 200
 JOB = "dagster job execute -m sync_assets.definitions -j "
+QUIET = ("order_gaps", "sync.orphans", "sync.forgotten_logs", "sync.erasures")
+"""In this world every link leads somewhere, nothing is old, and nobody wants to be forgotten."""
 
 
 def blocks(kind: str) -> list[str]:
@@ -127,8 +129,7 @@ def test_the_queries_of_dashboards_run(grown: Company) -> None:
     queries = [line for text in blocks("sql") for line in text.splitlines() if line.startswith("select")]
     assert len(queries) >= 4
     for query in queries:
-        # In this world every link leads somewhere.
-        assert grown.query(query) or "order_gaps" in query, query
+        assert grown.query(query) or any(name in query for name in QUIET), query
 
 
 def test_a_column_of_ones_own_is_filled_for_rows_that_are_there(grown: Company, tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from sync_assets.account import connected_accounts, former_names
+from sync_assets.addresses import safe_url
 from sync_assets.errors import FixConfig, MissingSetting, SyncError, UnsafeSetting
-from sync_assets.settings import SYSTEM_NAMES, environment, safe_url, sync_settings
+from sync_assets.settings import SYSTEM_NAMES, environment, sync_settings
 from sync_assets.systems import SYSTEMS
 from sync_assets.systems.kommo import KOMMO as KOMMO_SYSTEM
 

@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from sync_assets.addresses import safe_url
 from sync_assets.automation.document import Node
 from sync_assets.automation.fields import STEP
 from sync_assets.automation.templates import PLACE, Template, path_of, template, tree
 from sync_assets.errors import UnsafeSetting
-from sync_assets.settings import safe_url
 
 STATUSES = (
     "new", "confirmed", "paid", "in_work", "ready", "in_delivery", "completed", "cancelled", "refunded", "problem",

@@ -20,6 +20,7 @@ from sync_assets.automation.conditions import same
 from sync_assets.automation.fields import Record, value_at
 from sync_assets.automation.subjects import Subject, subjects
 from sync_assets.load.database import Database
+from sync_assets.load.retention import Expiry, forget
 
 WORDS = ("created", "updated", "deleted", "restored", "stage_changed", "responsible_changed")
 """What may have happened to a record; several of them at once."""
@@ -54,9 +55,7 @@ update sync.change_events set rules_at = clock_timestamp() where id in (
    where rules_at is null and account = any(%s) and system || ' ' || entity <> all(%s) for update skip locked)
 """
 
-EXPIRE = """
-delete from sync.change_events where account = any(%s) and written_at < clock_timestamp() - make_interval(days => %s)
-"""
+CHANGES = Expiry("sync.change_events", "t.written_at")
 
 
 @dataclass(frozen=True)
@@ -150,5 +149,4 @@ def pass_by(cursor: Cursor, accounts: Sequence[str], listened: Sequence[str]) ->
 
 def expire(cursor: Cursor, accounts: Sequence[str], days: int) -> int:
     """Forgets what happened so long ago, taken up or not: whole records of people are in it."""
-    cursor.execute(EXPIRE, (list(accounts), days))
-    return cursor.rowcount
+    return forget(cursor, CHANGES, days=days, accounts=accounts)

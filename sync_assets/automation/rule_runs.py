@@ -22,6 +22,7 @@ from sync_assets.automation.events import ChangeEvent
 from sync_assets.automation.fields import Record, contact_id
 from sync_assets.automation.rules import MANUAL, Rule
 from sync_assets.errors import SyncError
+from sync_assets.load.retention import Expiry
 
 BEGIN = """
 insert into sync.rule_runs (rule_key, rule_version, change_event_id, account, entity, key, state, reason, context,
@@ -49,6 +50,15 @@ update sync.rule_runs set actions_ok = %(ok)s, actions_failed = %(failed)s, stat
 LOG = """
 insert into sync.activity_logs (account, activity, details, entity, key, rule_run_id) values (%s, %s, %s, %s, %s, %s)
 """
+
+# As long as the change is there, its run keeps the rule from running again. A run that did something stays: of
+# `once_per_entity` it is the proof.
+SKIPPED = Expiry(
+    "sync.rule_runs",
+    "t.finished_at",
+    "t.state = 'skipped' and not exists (select from sync.change_events e where e.id = t.change_event_id)",
+    what="skipped",
+)
 
 RAN = """
 select exists (select from sync.rule_runs where rule_key = %s and account = %s and entity = %s and key = %s

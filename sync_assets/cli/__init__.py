@@ -22,6 +22,7 @@ from sync_assets.cli.roles import roles
 from sync_assets.cli.rules import rules
 from sync_assets.cli.sequences import sequences
 from sync_assets.cli.terminal import opened
+from sync_assets.cli.upkeep import forget, upkeep
 from sync_assets.cli.webhooks import webhooks
 from sync_assets.errors import FixConfig, MissingSetting, SyncError
 
@@ -186,6 +187,8 @@ def doctor() -> None:
 app.command()(report)
 app.command()(webhooks)
 app.command()(roles)
+app.command()(upkeep)
+app.command()(forget)
 
 
 def _queued_job(name: str, account: str) -> tuple[Account, QueuedJob]:

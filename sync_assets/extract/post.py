@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from sync_assets.addresses import LOOPBACK, safe_url
 from sync_assets.errors import (
     RecordRejected,
     SourceUnavailable,
@@ -25,7 +26,6 @@ from sync_assets.errors import (
 )
 from sync_assets.extract.deadline import Transport, within
 from sync_assets.extract.http import ours
-from sync_assets.settings import LOOPBACK, safe_url
 
 
 @dataclass(frozen=True)

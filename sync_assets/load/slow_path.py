@@ -108,7 +108,10 @@ def keep(
     field: str | None = None,
     size: int | None = None,
 ) -> None:
-    """`size` is that of the whole record where `record` is only its beginning."""
+    """`size` is that of the whole record where `record` is only its beginning.
+
+    Where no evidence is kept, size, digest and reason are.
+    """
     digest = hashlib.blake2b(record, digest_size=16).digest()
     cursor.execute(
         KEEP,
@@ -121,7 +124,7 @@ def keep(
             reason,
             kept,
             len(record) if size is None else size,
-            psycopg2.Binary(record[:EVIDENCE_BYTES]),
+            psycopg2.Binary(record[:EVIDENCE_BYTES] if target.keeps_evidence else b""),
             sync_id,
         ),
     )

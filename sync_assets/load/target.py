@@ -52,6 +52,7 @@ class Target:
     schema: str
     entity: Entity
     columns: tuple[Column, ...]
+    keeps_evidence: bool = True  # the bytes of records that are refused or mended
 
     @property
     def table(self) -> sql.Identifier:
@@ -134,11 +135,11 @@ class Target:
         return "/".join(spelled)
 
 
-def target(cursor: Cursor, account: Account, entity: Entity) -> Target:
+def target(cursor: Cursor, account: Account, entity: Entity, *, keeps_evidence: bool = True) -> Target:
     """Raises NotMigrated where the table is not there."""
     cursor.execute("set local search_path = ''")
     cursor.execute(COLUMNS, (f'"{account.schema}"."{entity.name}"',))
     columns = tuple(Column(*row) for row in cursor.fetchall())
     if not columns:
         raise NotMigrated(f"the table {account.schema}.{entity.name} is not there")
-    return Target(account.name, account.schema, entity, columns)
+    return Target(account.name, account.schema, entity, columns, keeps_evidence)

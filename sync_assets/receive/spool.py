@@ -15,7 +15,7 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
@@ -77,7 +77,7 @@ class Spool:
             if self._active is None or self._sizes[self._last] >= SEGMENT_BYTES:
                 self._next_segment()
             assert self._active is not None  # noqa: S101  made above
-            whole = b"".join(FRAME.pack(len(record), zlib.crc32(record)) + record for record in records)
+            whole = b"".join(map(_framed, records))
             try:
                 view = memoryview(whole)
                 while view:
@@ -120,6 +120,32 @@ class Spool:
             self.events -= len(taken.records) + taken.damaged
             if self._done.offset >= self._sizes[self._done.segment]:
                 self._remove(self._done.segment)
+
+    def drop(self, unwanted: Callable[[bytes], bool]) -> int:
+        """Takes records out for good; the others stay in their order. Answers how many went.
+
+        Killed on the way, it may have some of what was replayed come back once more, and some of the unwanted stay.
+        """
+        dropped = 0
+        with self._lock:
+            if self._active is not None:
+                self._active.close()
+                self._active = None
+            for number in sorted(self._sizes):
+                records = [record for record, _ in self._frames(number, self._start(number), self._sizes[number])]
+                whole = [record for record in records if record is not None]
+                kept = [record for record in whole if not unwanted(record)]
+                if len(kept) == len(whole):
+                    continue
+                if number == self._done.segment:
+                    self._done = Position(number, 0)
+                    _write_position(self._folder / "position", self._done)
+                self._sizes[number] = _replace(self._path(number), b"".join(map(_framed, kept)))
+                self.events -= len(records) - len(kept)
+                dropped += len(records) - len(kept)
+                if not kept:
+                    self._remove(number)
+        return dropped
 
     def close(self) -> None:
         with self._lock:
@@ -165,6 +191,10 @@ class Spool:
         return self._folder / f"{number:012}.segment"
 
 
+def _framed(record: bytes) -> bytes:
+    return FRAME.pack(len(record), zlib.crc32(record)) + record
+
+
 def _frame(file: BinaryIO, left: int) -> tuple[bytes, int] | None:
     """None: here the segment ends. A disk that lost power may have zeros where a torn record was to be."""
     head = file.read(FRAME.size)
@@ -206,12 +236,21 @@ def _read_position(path: Path) -> Position:
 
 def _write_position(path: Path, position: Position) -> None:
     """Replaced as a whole: a crash leaves the one before."""
+    _replace(path, f"{position.segment} {position.offset}\n".encode())
+
+
+def _replace(path: Path, content: bytes) -> int:
+    """Answers its bytes. The file stays its folder's owner's, whoever writes it."""
     new = path.with_suffix(".new")
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(f"{position.segment} {position.offset}\n")
+    owner = path.parent.stat()
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
+        if os.geteuid() != owner.st_uid:
+            os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
     new.replace(path)
+    return len(content)
 
 
 def _sync_folder(folder: Path) -> None:

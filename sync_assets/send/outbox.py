@@ -15,6 +15,7 @@ from uuid import uuid4
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from sync_assets.load.holder import holder_is_dead, this_process
+from sync_assets.load.retention import Expiry, forget
 from sync_assets.operation import Letter, Operation
 from sync_assets.send import gate
 from sync_assets.send.gate import Fuse
@@ -72,7 +73,9 @@ select distinct o.account from sync.outbox o
 """
 """The accounts for which something may leave now; of these operations, and in a dry run only what was not looked at."""
 
-EXPIRE = "delete from sync.outbox where account = %s and done_at < clock_timestamp() - make_interval(days => %s)"
+LETTERS = Expiry("sync.outbox", "t.done_at")
+CONFLICTS = Expiry("sync.conflicts", "(select o.done_at from sync.outbox o where o.id = t.outbox_id)")
+"""These go with their letters."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +144,7 @@ def written_down(
 
 def expire(cursor: Cursor, account: str, days: int) -> int:
     """Forgets letters that were over so long ago."""
-    cursor.execute(EXPIRE, (account, days))
-    return cursor.rowcount
+    return forget(cursor, LETTERS, days=days, accounts=[account])
 
 
 def _lapse_the_dead(cursor: Cursor, account: str) -> None:

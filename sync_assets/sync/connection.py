@@ -110,7 +110,10 @@ class Connected:
     def target(self, name: str) -> Target:
         if name not in self._targets:
             entity = self.account.entity(name)
-            self._targets[name] = self.database.transaction(lambda cursor: target(cursor, self.account, entity))
+            keep = self.settings.sync_evidence == "keep"
+            self._targets[name] = self.database.transaction(
+                lambda cursor: target(cursor, self.account, entity, keeps_evidence=keep)
+            )
         return self._targets[name]
 
     def rows_of(self, target: Target, did: Mapping[str, Any]) -> int:

@@ -76,7 +76,7 @@ class Watch:
     def _tidy(self, works: dict[str, Work]) -> None:
         if self._tidied is not None and time.monotonic() - self._tidied < TIDY:
             return
-        days, payload_days = self._settings.sync_webhook_days, self._settings.sync_webhook_payload_days
+        days, payload_days = self._settings.sync_webhook_days, self._settings.webhook_payload_days
         for name, worker in self.workers.items():
             try:
                 work = partial(tidy, account=name, days=days, payload_days=payload_days)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from sync_assets.account import connected_accounts
+from sync_assets.addresses import host_of
 from sync_assets.errors import SyncError, UnsafeSetting
 from sync_assets.load import trust
-from sync_assets.settings import host_of
 from sync_assets.systems import SYSTEMS
 from sync_assets_tests.company import Company
 from sync_assets_tests.inbox.hints import hint, worked_off

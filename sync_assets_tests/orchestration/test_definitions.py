@@ -83,8 +83,7 @@ EDGES = {
     "hubspot/call_contacts": {"hubspot/calls", "hubspot/contacts", "hubspot/call_associations"},
     "bitrix/order_status_push": {"bitrix/orders", "bitrix/order_statuses"},
     "kommo/action_push": {"kommo/leads", "kommo/contacts", "kommo/companies", "kommo/tasks"},
-    "sync/automation": set(),
-    "sync/report": set(),
+    **{f"sync/{name}": set() for name in ("automation", "clean_up", "orphan_report", "report", "run_retention")},
 }
 
 
@@ -167,6 +166,7 @@ def test_jobs_and_schedules_have_the_promised_names_and_schedules_are_off() -> N
     }
     per_system = {"crm_sync_pipelines", "bitrix_order_status_push", "kommo_action_push"}
     general = {"full_sync", "incremental_sync", "integrity_checks", "automation_due"}
+    general |= {"orphan_report", "clean_up", "run_retention"}
     assert job_names(definitions) == {*general, *per_account, *per_system}
     schedules = {s.name: s for s in definitions.schedules or [] if isinstance(s, dg.ScheduleDefinition)}
     assert {name: (s.job_name, s.cron_schedule) for name, s in schedules.items()} == {
@@ -182,6 +182,9 @@ def test_jobs_and_schedules_have_the_promised_names_and_schedules_are_off() -> N
         "bitrix_full_weekly": ("bitrix_full_sync", "28 3 * * 0"),
         "bitrix_order_status_push_every_5_minutes": ("bitrix_order_status_push", "*/5 * * * *"),
         "kommo_action_push_every_5_minutes": ("kommo_action_push", "*/5 * * * *"),
+        "orphan_report_weekly": ("orphan_report", "0 6 * * 1"),
+        "clean_up_monthly": ("clean_up", "0 5 1 * *"),
+        "run_retention_weekly": ("run_retention", "30 5 * * 6"),
     }
     assert {s.default_status for s in schedules.values()} == {dg.DefaultScheduleStatus.STOPPED}
 
@@ -194,7 +197,7 @@ def test_every_job_ends_with_the_report_and_selects_its_own_accounts() -> None:
         keys = {k.to_user_string() for k in layer.selected_asset_keys}
         assert "sync/report" in keys, name
         accounts = {k.partition("/")[0] for k in keys} - {"sync"}
-        if name in ("integrity_checks", "automation_due"):
+        if name in ("integrity_checks", "automation_due", "orphan_report", "clean_up", "run_retention"):
             assert accounts == set()
         elif name == "crm_sync_pipelines":
             assert keys == {"kommo/pipelines", "kommo/statuses", "sync/report"}

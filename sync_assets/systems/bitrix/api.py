@@ -16,10 +16,11 @@ from zoneinfo import available_timezones
 import msgspec
 from pydantic import SecretStr, field_validator
 
+from sync_assets.addresses import host_of, safe_url
 from sync_assets.entity import Params
 from sync_assets.errors import BadCredentials, FixConfig, Forbidden, NotFound, SourceUnavailable, SyncError, WrongShape
 from sync_assets.extract.dialect import Answer, Api, Outgoing, Pause, check_status, retry_after
-from sync_assets.settings import AccountSettings, host_of, safe_url
+from sync_assets.settings import AccountSettings
 
 UNTIL_RESET = 60.0
 """Seconds to wait where Bitrix does not say when a method's run time is reckoned anew: it is by the minute."""

@@ -17,11 +17,12 @@ from zoneinfo import ZoneInfo
 import msgspec
 from pydantic import Field, SecretStr, field_validator
 
+from sync_assets.addresses import safe_url
 from sync_assets.entity import Params
 from sync_assets.errors import AddressTooLong, BadCredentials, CallVendor, Forbidden, WrongShape
 from sync_assets.extract.dialect import Answer, Api, Outgoing, Pause, check_status, retry_after
 from sync_assets.extract.http import Door
-from sync_assets.settings import AccountSettings, safe_url
+from sync_assets.settings import AccountSettings
 
 TEN_SECONDS, A_SECOND, LOCKED, AN_HOUR = 10.0, 1.0, 2.0, 3600.0
 """How long each kind of refusal lasts; no Retry-After was ever seen with a 429."""

@@ -9,10 +9,11 @@ from urllib.parse import urlencode, urlsplit
 
 from pydantic import SecretStr, field_validator
 
+from sync_assets.addresses import safe_url, unguessable
 from sync_assets.entity import Params
 from sync_assets.errors import Forbidden, WrongShape
 from sync_assets.extract.dialect import Answer, Api, Outgoing, Pause, check_status
-from sync_assets.settings import AccountSettings, safe_url, unguessable
+from sync_assets.settings import AccountSettings
 
 
 class KaitenSettings(AccountSettings):

@@ -10,10 +10,11 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 from pydantic import SecretStr, field_validator
 
+from sync_assets.addresses import safe_url, unguessable
 from sync_assets.entity import Params
 from sync_assets.errors import BadCredentials, Forbidden, WrongShape
 from sync_assets.extract.dialect import Answer, Api, Outgoing, check_status
-from sync_assets.settings import AccountSettings, safe_url, unguessable
+from sync_assets.settings import AccountSettings
 from sync_assets.systems.kommo.oauth import KommoOAuth, ends_at
 
 

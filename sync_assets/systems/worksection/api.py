@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import msgspec
 from pydantic import SecretStr, field_validator, model_validator
 
+from sync_assets.addresses import safe_url, unguessable
 from sync_assets.entity import Params
 from sync_assets.errors import (
     BadCredentials,
@@ -30,7 +31,7 @@ from sync_assets.errors import (
     WrongShape,
 )
 from sync_assets.extract.dialect import Answer, Api, Outgoing, Pause, check_status
-from sync_assets.settings import AccountSettings, safe_url, unguessable
+from sync_assets.settings import AccountSettings
 
 
 class WorksectionSettings(AccountSettings):

@@ -1,0 +1,1 @@
+"""Upkeep: what expires goes, what leads nowhere is told, and who is forgotten is nowhere."""
