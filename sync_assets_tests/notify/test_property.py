@@ -17,7 +17,7 @@ STEPS = st.lists(
         st.sets(st.sampled_from(CAUSES)),  # what is red
         st.sampled_from([200, 200, 200, 400, 429, 500]),  # what slack answers
         st.sampled_from([200, 200, 503]),  # what telegram answers
-        st.sampled_from([1, 20, 300, 3000]),  # minutes until the next look
+        st.sampled_from([1, 20, 300, 800]),  # minutes until the next look; less than a week in all
         st.booleans(),  # whether anybody is told at all, or the daemon dies before
     ),
     min_size=3,
