@@ -33,10 +33,13 @@ lint: install    ## ruff, mypy --strict, import-linter
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 
+secrets: install ## no file that git knows holds a secret; the hook of .pre-commit-config.yaml
+	@git ls-files -z | xargs -0 $$(sed -n 's/^ *entry: \(.venv.*\)/\1/p' .pre-commit-config.yaml)
+
 bench: install   ## the figures of the README
 	@exec $(PY) -m sync_assets_tests.bench
 
 lock:            ## requirements.lock from pyproject.toml
 	$(UV) pip compile --universal --python-version 3.11 --no-annotate --no-header --quiet --group dev pyproject.toml -o requirements.lock
 
-.PHONY: help install demo up test lint bench lock
+.PHONY: help install demo up test lint secrets bench lock

@@ -56,20 +56,28 @@ create trigger order_changes_here after update of crm_status on orders for each 
         and current_setting('sync.origin', true) is distinct from 'sync')
   execute function order_changes_here();
 
--- Puts orders back to what the shop says, where nothing of ours is on its way; all of them where none are named.
-create function orders_in_step(ids bigint[] default null) returns bigint
-  language sql set sync.origin = 'sync'
-begin atomic
-  with stepped as (
-    update orders o set crm_status = order_status_of(o.status_id, case when o.canceled then 'Y' end)
-     where (ids is null or o.id = any(ids))
-       and o.crm_status is distinct from order_status_of(o.status_id, case when o.canceled then 'Y' end)
-       and not exists (select from sync.outbox w
-                        where w.account = (select n.nspname from pg_namespace n join pg_class c on c.relnamespace = n.oid
-                                            where c.oid = o.tableoid)
-                          and w.entity = 'orders' and w.key = o.id::text and w.operation = 'set_order_status'
-                          and w.state in ('pending', 'sending', 'failed'))
-    returning 1
-  )
-  select count(*) from stepped;
-end;
+-- Puts orders back to what the shop says, where nothing of ours is on its way; all of them where none are named. Only a
+-- superuser may make a function that sets a parameter of ours by itself, so this one does it in its body.
+do $do$ begin
+  execute format($function$
+    create function orders_in_step(ids bigint[] default null) returns bigint
+      language plpgsql set search_path = %1$I, pg_catalog, pg_temp as $body$
+    declare
+      before text := current_setting('sync.origin', true);
+      stepped bigint;
+    begin
+      perform set_config('sync.origin', 'sync', true);
+      update orders o set crm_status = order_status_of(o.status_id, case when o.canceled then 'Y' end)
+       where (ids is null or o.id = any(ids))
+         and o.crm_status is distinct from order_status_of(o.status_id, case when o.canceled then 'Y' end)
+         and not exists (select from sync.outbox w
+                          where w.account = (select n.nspname from pg_namespace n join pg_class c on c.relnamespace = n.oid
+                                              where c.oid = o.tableoid)
+                            and w.entity = 'orders' and w.key = o.id::text and w.operation = 'set_order_status'
+                            and w.state in ('pending', 'sending', 'failed'));
+      get diagnostics stepped = row_count;
+      perform set_config('sync.origin', coalesce(before, ''), true);
+      return stepped;
+    end $body$
+  $function$, current_schema());
+end $do$;

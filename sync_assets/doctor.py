@@ -15,6 +15,8 @@ from rich.table import Table
 
 from sync_assets.account import Account, connected_accounts, former_names
 from sync_assets.errors import SyncError
+from sync_assets.exposure import exposed
+from sync_assets.load import roles
 from sync_assets.load.database import Database, plain_url
 from sync_assets.load.migrations import pending
 from sync_assets.notify.notifiers import notifiers
@@ -58,6 +60,8 @@ def diagnose() -> Iterator[Line]:
     for said in left_out:
         yield Line("settings", "note", said)
     yield Line("settings", "ok", f"{len(accounts)} accounts: {', '.join(a.name for a in accounts) or 'none'}")
+    for found in exposed(settings, env):
+        yield Line(found.what, found.state, found.says, found.todo)
     if settings.database_url is None:
         yield Line(
             "database", "bad", "DATABASE_URL is not set", "set it; make demo and make up bring a Postgres of their own"
@@ -106,6 +110,7 @@ def _database(settings: SyncSettings, accounts: list[Account]) -> Iterator[Line]
         else:
             yield Line("database", "ok", f"PostgreSQL {version} at {host}")
         yield _pooler(url, database)
+        yield from _roles(database)
         try:
             missing = pending(database, accounts)
         except SyncError as e:
@@ -120,6 +125,33 @@ def _database(settings: SyncSettings, accounts: list[Account]) -> Iterator[Line]
         yield _failed("database", e)
     finally:
         database.close()
+
+
+def _roles(database: Database) -> Iterator[Line]:
+    """As whom we are connected, and whether the receiver, which strangers reach, is more than it must be."""
+    (known,) = database.query(roles.KNOWN)
+    if not known:
+        return
+    who = roles.who(database)
+    if not who.made:
+        yield Line(
+            "role", "note", f"connected as {who.name}; every process may do everything",
+            "for a role per process: sync-assets roles --create, docs/roles.md",
+        )  # fmt: skip
+    elif who.superuser:
+        yield Line("role", "note", f"connected as {who.name}, a superuser", "give each process a login of its own")
+    else:
+        says, fine = f"connected as {who.name}: {who.kinds or 'none of our roles'}", who.kinds == "writer"
+        todo = "" if fine else "syncs, workers and Dagster need a login that is a member of the writer alone"
+        yield Line("role", "ok" if fine else "note", says, todo)
+    for name, more in roles.receivers(database) if who.made else ():
+        if more:
+            yield Line(
+                "receiver", "bad", f"it works as {name}, who may do more than put webhooks into the inbox",
+                "give it a DATABASE_URL of a login that is a member of the receiver alone",
+            )  # fmt: skip
+        else:
+            yield Line("receiver", "ok", f"it works as {name}, who may only put webhooks into the inbox")
 
 
 def _pooler(url: str, database: Database) -> Line:

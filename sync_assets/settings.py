@@ -56,6 +56,8 @@ class SyncSettings(AlertSettings):
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
     database_url: SecretStr | None = None
+    sync_owner_database_url: SecretStr | None = None
+    """For migrate and roles alone: the same database, as whoever owns its tables. Not set: DATABASE_URL."""
     sync_batch_size: int = 1000
     """Records per commit, at least; a commit holds whole pages."""
     sync_overlap_seconds: int = 300
@@ -115,6 +117,10 @@ class SyncSettings(AlertSettings):
     """A spool of this size takes nothing more: vendors get a 503."""
 
     @property
+    def owner_url(self) -> SecretStr | None:
+        return self.sync_owner_database_url or self.database_url
+
+    @property
     def http_hosts(self) -> frozenset[str]:
         return frozenset(host.strip() for host in self.sync_http_allow.split(",") if host.strip())
 
@@ -155,6 +161,10 @@ class AccountSettings(BaseSettings):
     ways: ClassVar[tuple[tuple[str, ...], ...]] = ()
     """Ways to prove who we are, each with its fields: exactly one of them, whole. The first is the usual one."""
 
+    address: ClassVar[str] = ""
+    """The field with the address that the secrets of `sent_there` go to."""
+    sent_there: ClassVar[tuple[str, ...]] = ()
+
     rate: float | None = None
     """Requests per second instead of the documented limit; 0 for none."""
 
@@ -164,6 +174,11 @@ class AccountSettings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         values = (getattr(self, name) for name in type(self).model_fields)
         return tuple(v.get_secret_value() for v in values if isinstance(v, SecretStr) and v.get_secret_value())
+
+    def sent(self) -> dict[str, tuple[str, str]]:
+        """By setting: the host that it is sent to, and the secret; those that stay here are not in it."""
+        host = host_of(getattr(self, self.address)) if self.address else ""
+        return {name: (host, getattr(self, name).get_secret_value()) for name in self.sent_there}
 
     def token_ends(self) -> datetime | None:
         """When a token that is not renewed ends, where it tells."""
@@ -242,6 +257,13 @@ def safe_url(value: str, *, setting: str) -> str:
             next_step=f"set {setting} to the public address of the account",
         )
     return value.rstrip("/")
+
+
+def host_of(url: str) -> str:
+    """Whom a URL leads to. On this machine any port: what runs here is ours."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return host if host in LOOPBACK or parts.port in (None, 443) else f"{host}:{parts.port}"
 
 
 def unguessable(value: str, *, setting: str) -> str:

@@ -17,6 +17,7 @@ import pytest
 pytest.register_assert_rewrite("sync_assets_tests.company", "sync_assets_tests.canary", "sync_assets_tests.mirror")
 
 from sync_assets.extract import http  # noqa: E402
+from sync_assets.load import trust  # noqa: E402
 from sync_assets.postgres import EmbeddedPostgres  # noqa: E402
 from sync_assets.sandbox.bitrix.people import CANARY as PASSWORDS  # noqa: E402
 from sync_assets.sandbox.server import Sandbox  # noqa: E402
@@ -180,6 +181,7 @@ def make_company(
     (KAITEN_EMEA_...) needs a `company.migrate()`.
     """
     monkeypatch.setattr(http, "BACKOFF", 0.005)
+    monkeypatch.setattr(trust, "COST", 16)
 
     def make(sandbox: Sandbox | None = None, *, database_url: str | None = None, **env: str | None) -> Company:
         sandbox = sandbox or make_sandbox()

@@ -23,7 +23,8 @@ select (select array[count(*), max(oid::bigint)] from pg_class where relpersiste
        (select count(*) from pg_namespace where nspname !~ '^pg_(toast_)?temp_'),
        (select count(*) from pg_db_role_setting),
        (select count(*) from sync.migrations),
-       (select md5(coalesce(string_agg(m::text, ',' order by m::text), '')) from sync.status_map m)
+       (select md5(coalesce(string_agg(m::text, ',' order by m::text), '')) from sync.status_map m),
+       (select md5(coalesce(string_agg(p::text, ',' order by p::text), '')) from sync.plain_columns p)
 """
 OTHERS = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
 TABLES = """
@@ -31,7 +32,7 @@ select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.rel
  where c.relkind = 'r' and c.relpersistence <> 't' and n.nspname not in ('pg_catalog', 'information_schema')
  order by 1, 2
 """
-ALWAYS = {("sync", "migrations"), ("sync", "status_map")}
+ALWAYS = {("sync", "migrations"), ("sync", "status_map"), ("sync", "plain_columns")}
 """What a migrated database without records holds."""
 
 

@@ -14,7 +14,19 @@ from sync_assets.local import bare_environment
 from sync_assets_tests.canary import Canary
 from sync_assets_tests.company import Company
 
-COMMANDS = {"demo", "up", "migrate", "sandbox", "status", "doctor", "crm-sync-pipelines", "receive", "webhooks"}
+COMMANDS = {
+    "demo",
+    "up",
+    "migrate",
+    "sandbox",
+    "status",
+    "doctor",
+    "crm-sync-pipelines",
+    "receive",
+    "webhooks",
+    "report",
+    "roles",
+}
 SYNC_ASSETS = Path(sys.executable).with_name("sync-assets")
 Ask = Callable[..., Result]
 

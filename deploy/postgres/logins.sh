@@ -4,7 +4,7 @@
 set -eu
 for role in owner writer receiver reader; do
 	psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 --username "${POSTGRES_USER:-postgres}" --dbname "$POSTGRES_DB" \
-		--set role="sync_assets_$role" --set login="sync_$role" --set password="$(cat "/run/secrets/${role}_password")" <<-'SQL'
+		--set role="sync_assets_$role" --set login="sync_$role" --set password="$(cat "${SECRETS:-/run/secrets}/${role}_password")" <<-'SQL'
 		create role :"role" nologin;
 		create role :"login" login password :'password';
 		grant :"role" to :"login";
@@ -14,5 +14,5 @@ psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 --username "${POSTGRES_USER:-post
 	--set database="$POSTGRES_DB" <<-'SQL'
 	alter database :"database" owner to sync_assets_owner;
 	alter schema public owner to sync_assets_owner;
-	alter role sync_owner createrole;
+	grant sync_assets_owner to sync_owner with admin option;
 SQL

@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sync_assets.cli.accounts import accounts
 from sync_assets.cli.alerts import alerts
 from sync_assets.cli.inbox import inbox
 from sync_assets.cli.outbox import outbox
 from sync_assets.cli.receiver import receive
+from sync_assets.cli.report import report
+from sync_assets.cli.roles import roles
 from sync_assets.cli.rules import rules
 from sync_assets.cli.sequences import sequences
+from sync_assets.cli.terminal import opened
 from sync_assets.cli.webhooks import webhooks
 from sync_assets.errors import FixConfig, MissingSetting, SyncError
 
@@ -35,6 +39,7 @@ app = typer.Typer(
 )
 app.command()(receive)
 app.add_typer(alerts, name="alerts")
+app.add_typer(accounts, name="accounts")
 app.add_typer(inbox, name="inbox")
 app.add_typer(outbox, name="outbox")
 app.add_typer(rules, name="rules")
@@ -67,19 +72,23 @@ def up() -> None:
 
 @app.command()
 def migrate() -> None:
-    """Applies the files of sql/ that the database at DATABASE_URL lacks, each in a transaction of its own."""
+    """Applies the files of sql/ that the database lacks, each in a transaction of its own.
+
+    Works at SYNC_OWNER_DATABASE_URL, or at DATABASE_URL; the roles (sync-assets roles) get their rights to what is new.
+    """
     from sync_assets.account import connected_accounts
+    from sync_assets.cli.roles import made_for_dagster
     from sync_assets.load import migrations
+    from sync_assets.load.roles import who
     from sync_assets.systems import SYSTEMS
 
     accounts, left_out = connected_accounts(SYSTEMS)
     for line in left_out:
         typer.echo(line)
-    database = _database()
-    try:
+    with opened("cli", owner=True) as database:
         applied = migrations.migrate(database, accounts)
-    finally:
-        database.close()
+        if who(database).made:
+            made_for_dagster(database)
     for migration in applied:
         typer.echo(f"applied {migration.file}{f' to {migration.account}' if migration.account else ''}")
     typer.echo("the database is up to date")
@@ -160,7 +169,7 @@ def status(
 
 @app.command()
 def doctor() -> None:
-    """Checks settings, database and pooler, APIs, tokens, clocks and versions; exits with 1 where a line is red."""
+    """Checks settings, what lies open, database and pooler, APIs, tokens, clocks; exits with 1 where a line is red."""
     from sync_assets.doctor import diagnose, table
     from sync_assets.tables import console
 
@@ -169,7 +178,9 @@ def doctor() -> None:
     raise typer.Exit(1 if any(line.state == "bad" for line in lines) else 0)
 
 
+app.command()(report)
 app.command()(webhooks)
+app.command()(roles)
 
 
 def _queued_job(name: str, account: str) -> tuple[Account, QueuedJob]:

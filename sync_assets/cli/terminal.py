@@ -20,12 +20,13 @@ By = Annotated[str, typer.Option(help="Your name; it goes into the records.")]
 
 
 @contextmanager
-def opened(command: str) -> Iterator[Database]:
-    """The database at DATABASE_URL. Raises MissingSetting."""
+def opened(command: str, *, owner: bool = False) -> Iterator[Database]:
+    """The database at DATABASE_URL; as `owner` of its tables, where that is somebody else. Raises MissingSetting."""
     from sync_assets.load.database import Database
     from sync_assets.settings import sync_settings
 
-    url = sync_settings().database_url
+    settings = sync_settings()
+    url = settings.owner_url if owner else settings.database_url
     if url is None:
         raise MissingSetting("DATABASE_URL is not set", next_step="set it, or try make demo first")
     database = Database(url.get_secret_value(), wait=5.0, name=f"sync_assets {command}")

@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from sync_assets.entity import Bucket
 from sync_assets.errors import RetryLater, Throttled
+from sync_assets.extract.stopwatch import Stopwatch
 
 HORIZON = 2.0
 """Seconds that one process may reserve ahead."""
@@ -28,6 +29,19 @@ MARGIN = 1.02
 
 class Stopped(RetryLater):
     """The answer is no longer wanted."""
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The least time that requests take: what the slowest of their limits, kept side by side, makes of them."""
+
+    bucket: str = ""
+    seconds: float = 0.0
+    rate: float | None = None
+
+
+Taken = Mapping[str, tuple[int, float]]
+"""Of each bucket that has a limit: the slots taken so far, and their time at its rate."""
 
 
 class Query(Protocol):
@@ -46,7 +60,10 @@ class Budget:
         self._query = query
         self._lock = threading.Lock()
         self._slots: dict[str, deque[float]] = {b.name: deque() for b in buckets}
+        self._taken: dict[str, tuple[int, float]] = {}
         self.waited = 0.0
+        self.paced = Stopwatch()
+        self.paused = Stopwatch()
 
     def take(self, bucket: str, *, stop: threading.Event | None, max_wait: float) -> int:
         """Waits for a slot and answers the sighting number of the request that may leave now.
@@ -58,13 +75,17 @@ class Budget:
             with self._lock:
                 self._known(bucket)
                 at, back = self._next_slot(bucket)
+                held = at is None and self._is_paused(bucket)
             if at is None:
                 if back > max_wait:
                     raise Throttled(f"{self._why(bucket)}: {back:.0f} s more", seconds=back)
-                self.sleep(min(back, 1.0), stop)
+                with self.paused if held else self.paced:
+                    self.sleep(min(back, 1.0), stop)
                 continue
             try:
-                self.sleep(at - time.monotonic(), stop)
+                if (left := at - time.monotonic()) > 0:
+                    with self.paced:
+                        self.sleep(left, stop)
                 break
             except Stopped:
                 with self._lock:
@@ -72,7 +93,27 @@ class Budget:
                 raise
         with self._lock:
             self.waited += time.monotonic() - waiting_since
+            if rate := self._buckets[bucket].rate:
+                slots, seconds = self._taken.get(bucket, (0, 0.0))
+                self._taken[bucket] = slots + 1, seconds + MARGIN / rate
             return int(self._query("select nextval('sync.seen')")[0])
+
+    def taken(self) -> Taken:
+        """For `floor`."""
+        with self._lock:
+            return dict(self._taken)
+
+    def floor(self, *, since: Taken) -> Floor:
+        """Of the requests that left since then: never more than they took, for a burst may leave at once."""
+        found = Floor()
+        for name, (slots, seconds) in self.taken().items():
+            before, spent = since.get(name, (0, 0.0))
+            bucket, count = self._buckets[name], slots - before
+            if count:
+                least = (seconds - spent) * max(0.0, 1 - (1 + bucket.burst) / count)
+                if not found.bucket or least > found.seconds:
+                    found = Floor(name, least, bucket.rate)
+        return found
 
     def pause(self, bucket: str | None, seconds: float, why: str = "the source asked to wait") -> None:
         """Nothing leaves through the bucket, or through any where none is named, for every process of ours."""
@@ -112,6 +153,12 @@ class Budget:
         )
         with self._lock:
             return str(self._query(query, (self._account, bucket))[0])
+
+    def _is_paused(self, bucket: str) -> bool:
+        query = (
+            "select count(*) from sync.budgets where account = %s and bucket = %s and paused_until > clock_timestamp()"
+        )
+        return bool(self._query(query, (self._account, bucket))[0])
 
     def _next_slot(self, name: str) -> tuple[float | None, float]:
         slots, bucket = self._slots[name], self._buckets[name]

@@ -37,6 +37,7 @@ from sync_assets.extract.deadline import Transport, within
 from sync_assets.extract.dialect import Answer, Api, Outgoing, Pause
 from sync_assets.extract.mask import Mask
 from sync_assets.extract.oauth import OAuth, Pair, TokenStore
+from sync_assets.extract.stopwatch import Stopwatch
 
 MAX_BODY = 256 * 1024 * 1024
 """Bytes of one answer after decompression; a 10,000-task answer of Worksection is below 40 MB."""
@@ -62,10 +63,13 @@ class Door:
         max_wait: float,
         system: str,
         tokens: TokenStore | None = None,
+        trust: Callable[[], None] = lambda: None,
     ) -> None:
+        """`trust` raises where our secrets must not go where `api` would send them; it is asked before the first."""
         self.api = api
         self.budget = budget
         self.requests = 0
+        self.asking = Stopwatch()
         self.skew: float | None = None
         self._mask = mask
         self._tokens = tokens
@@ -75,6 +79,7 @@ class Door:
         self._system = system
         self._count = threading.Lock()
         self._refused: SyncError | None = None
+        self._trust: Callable[[], None] | None = trust
         self._origins: dict[str, httpx.URL] = {}
         loopback = urlsplit(api.outgoing("", {}).url).hostname in ("127.0.0.1", "localhost")
         self._client = httpx.Client(
@@ -111,6 +116,9 @@ class Door:
         Raises RecordGone (only with `by_key`), the errors of `Api.check`, SourceUnavailable after the last retry,
         Throttled where the source asks for a longer pause than a run may wait.
         """
+        if self._trust:
+            self._trust()
+            self._trust = None
         if self._refused:
             raise copy(self._refused)  # a copy: each entity adds its own name
         where = {"system": self._system, "endpoint": self._mask(path)}
@@ -212,6 +220,7 @@ class Door:
             self.requests += 1
         try:
             with (
+                self.asking,
                 within(self._deadline),
                 self._client.stream(
                     out.method, origin, headers=out.headers, content=out.content, extensions={"target": target}

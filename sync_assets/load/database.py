@@ -21,6 +21,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from psycopg2.sql import Composable
 
 from sync_assets.errors import DatabaseRefused, DatabaseUnavailable, NotMigrated, SyncError
+from sync_assets.extract.stopwatch import Stopwatch
 
 T = TypeVar("T")
 Query = str | Composable
@@ -40,13 +41,22 @@ REFUSED = {
     errorcodes.INVALID_PASSWORD: "the password is wrong",
     errorcodes.INVALID_CATALOG_NAME: "the database does not exist",
 }
+MEND = {
+    errorcodes.INSUFFICIENT_PRIVILEGE: "see sync-assets roles --check; what makes or changes tables is for their owner,"
+    " SYNC_OWNER_DATABASE_URL",
+}
 LOST = ("08", "57P")
 TRIES_IN_THE_WAY = 3
 
 SESSION = (
-    "set timezone = 'UTC'; set client_min_messages = warning; set lock_timeout = '20s'; "
+    "set timezone = 'UTC'; set client_min_messages = warning; "
     "set statement_timeout = '10min'; set idle_in_transaction_session_timeout = '10min'; set work_mem = '64MB'"
 )
+
+LOCK_SECONDS = 20.0
+"""How long a statement waits for somebody's lock; less where the whole transaction may not take so long."""
+
+SHORTEST_LOCK = 1.0
 
 CONNECT_SECONDS = 10
 KEEPALIVE: dict[str, Any] = {
@@ -68,12 +78,18 @@ class BadValue(Exception):
 
 
 class Database:
-    """A libpq URL, connected at the first use. Safe to use from several threads: one transaction at a time."""
+    """A libpq URL, connected at the first use. Safe to use from several threads: one transaction at a time.
 
-    def __init__(self, url: str, *, wait: float = 60.0, name: str = "sync_assets") -> None:
+    `storing` is told how long transactions are open; single statements are not.
+    """
+
+    def __init__(
+        self, url: str, *, wait: float = 60.0, name: str = "sync_assets", storing: Stopwatch | None = None
+    ) -> None:
         self.url = plain_url(url)
         self._wait = wait
         self._name = name
+        self._storing = storing or Stopwatch()
         self._connection: Connection | None = None
         self._lock = threading.RLock()
 
@@ -88,7 +104,7 @@ class Database:
         Raises BadValue for a value that cannot be stored, DatabaseUnavailable when Postgres stays away or other
         transactions stay in the way, DatabaseRefused and NotMigrated for what an operator must mend.
         """
-        with self._lock:
+        with self._lock, self._storing:
             return self._transaction(work)
 
     def _transaction(self, work: Callable[[Cursor], T], *, single: bool = False) -> T:
@@ -106,10 +122,13 @@ class Database:
                 lost = state.startswith(LOST) or (
                     not state and isinstance(e, psycopg2.OperationalError | psycopg2.InterfaceError)
                 )
-                if state in IN_THE_WAY and in_the_way < TRIES_IN_THE_WAY:
+                if state == errorcodes.READ_ONLY_SQL_TRANSACTION:
+                    self.close()  # a standby that we are left on, or a session that began read-only, never recovers
+                waited = state == errorcodes.LOCK_NOT_AVAILABLE and time.monotonic() >= deadline
+                if (state in IN_THE_WAY or _crowded(e)) and in_the_way < TRIES_IN_THE_WAY and not waited:
                     in_the_way += 1
                     time.sleep(0.05 * 2**in_the_way * (1 + random.random()))  # noqa: S311  jitter
-                elif lost and time.monotonic() < deadline and not _final(e):
+                elif lost and time.monotonic() < deadline and not (_final(e) or _crowded(e)):
                     self.close()
                     time.sleep(0.1 + random.random() / 5)  # noqa: S311  jitter
                 else:
@@ -139,7 +158,8 @@ class Database:
             self._connection.set_client_encoding("UTF8")
             with self._connection, self._connection.cursor() as cursor:
                 theirs = (f"set tcp_{name.removeprefix('tcp_')} = {value}" for name, value in KEEPALIVE.items())
-                cursor.execute("; ".join((SESSION, *theirs)))
+                locks = f"set lock_timeout = {int(min(LOCK_SECONDS, max(self._wait, SHORTEST_LOCK)) * 1000)}"
+                cursor.execute("; ".join((SESSION, locks, *theirs)))
         return self._connection
 
 
@@ -169,14 +189,23 @@ def _final(error: psycopg2.Error) -> bool:
     )
 
 
+def _crowded(error: psycopg2.Error) -> bool:
+    """A refusal to connect for want of connections: it may pass in a moment, or not for long."""
+    words = str(error)
+    return error.pgcode is None and ("too many " in words or "connection slots are reserved" in words)
+
+
 def _ours(error: psycopg2.Error, *, lost: bool) -> Exception:
     state = error.pgcode or ""
     if state[:2] in ("22", "54") or state == errorcodes.NOT_NULL_VIOLATION or isinstance(error, psycopg2.DataError):
         return BadValue(state or "22000")
     if state in REFUSED:
-        return DatabaseRefused(f"Postgres refuses: {REFUSED[state]}", sqlstate=state)
+        return DatabaseRefused(f"Postgres refuses: {REFUSED[state]}", sqlstate=state, next_step=MEND.get(state))
     if state in (errorcodes.UNDEFINED_TABLE, errorcodes.INVALID_SCHEMA_NAME, errorcodes.UNDEFINED_FUNCTION):
         return NotMigrated("the database lacks a table of this version", sqlstate=state)
+    if lost and _crowded(error):
+        state = errorcodes.TOO_MANY_CONNECTIONS
+        return DatabaseRefused(f"Postgres refuses: {REFUSED[state]}", sqlstate=state)
     if lost and _final(error):
         return DatabaseRefused(
             "Postgres refuses the connection: wrong password, database or host",

@@ -24,26 +24,10 @@ LONGEST_NAME = 200
 LONGEST_KEY = 500
 """Characters. A longer key is no record's."""
 
-ACCEPT = """
-with said (account, system, endpoint, event, entity, key, identity, is_unique, occurred_at, received_at, last_at,
-           deliveries, payload, record, state, reason, done_at) as (values %s),
-stored as (
-  insert into sync.webhook_events as held
-         (account, system, endpoint, event, entity, key, identity, is_unique, occurred_at, received_at, last_at,
-          deliveries, payload, record, state, reason, done_at)
-  select * from said
-  on conflict (account, identity) where is_unique or state = 'new'
-  do update set deliveries = held.deliveries + case when excluded.last_at > held.last_at
-                                                    then excluded.deliveries else 0 end,
-                last_at = greatest(held.last_at, excluded.last_at)
-  returning account, xmax = 0 and state = 'new' as is_new
-)
-select pg_notify('sync_inbox', account) from (select distinct account from stored where is_new) heard
-"""
-ROW = (
-    "(%s, %s, %s, %s, %s, %s, %s::bytea, %s, %s::timestamptz, %s::timestamptz, %s::timestamptz, %s,"
-    " %s::bytea, %s::bytea, %s, %s, %s::timestamptz)"
-)
+ACCEPT = "select sync.accept_events(array[%s]::sync.accepted_event[])"
+"""All that a receiver may do in Postgres: see sql/014."""
+
+ROW = "(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 
 COSTS_ITSELF = ("22", "23", "54", "P0")
 """Classes of SQLSTATE that say something of a row: its values, its constraints, its size, a trigger's refusal."""
@@ -149,12 +133,10 @@ def _accept_alone(cursor: Cursor, event: Accepted) -> None:
 
 
 def _row(event: Accepted, last: datetime, deliveries: int) -> tuple[object, ...]:
-    dead = bool(event.problem)
     return (
         *(event.account, event.system, event.endpoint, event.event, event.entity, event.key),
         *(event.identity, event.unique, event.occurred, event.received, last, deliveries),
-        *(event.payload or None, event.record or None),
-        *(("dead", event.problem, last) if dead else ("new", None, None)),
+        *(event.payload or None, event.record or None, event.problem),
     )
 
 

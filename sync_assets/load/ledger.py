@@ -20,6 +20,7 @@ from sync_assets.entity import Entity
 from sync_assets.errors import AlreadyRunning, FencedOff, SyncError
 from sync_assets.extract.pages import Page, Position, sightings
 from sync_assets.load.database import Database
+from sync_assets.load.effort import Effort
 from sync_assets.load.holder import holder_is_dead, this_process
 from sync_assets.load.lost import close_lost
 from sync_assets.load.state import State
@@ -142,8 +143,7 @@ class Ledger:
         error: SyncError | None = None,
         watermark: datetime | None = None,
         whole: bool = False,
-        requests: int = 0,
-        throttled: float = 0.0,
+        effort: Effort | None = None,
         note: str | None = None,
         rows: int | None = None,
         rights: str | None = None,
@@ -159,7 +159,8 @@ class Ledger:
             cursor.execute(
                 "update sync.logs set status = case when %s = 'success' and rejected > 0 then 'partial' else %s end,"
                 " finished_at = clock_timestamp(), error = %s, note = %s,"
-                " requests = %s, throttled_seconds = %s, rows = %s, claimed = %s, shown = %s where id = %s"
+                " (requests, throttled_seconds, asking_seconds, paced_seconds, paused_seconds, storing_seconds,"
+                " floor_seconds, bucket, rate) = %s, error_type = %s, rows = %s, claimed = %s, shown = %s where id = %s"
                 " returning fetched, created, updated, unchanged, stale, repeated, rejected, deleted, merged, requests,"
                 " throttled_seconds::float8,"
                 " extract(epoch from finished_at - started_at)::float8 as seconds",
@@ -168,8 +169,8 @@ class Ledger:
                     status,
                     str(error) if error else None,
                     note,
-                    requests,
-                    round(throttled, 3),
+                    (effort or Effort()).values,
+                    type(error).__name__ if error else None,
                     rows,
                     sum(claimed for claimed, _ in claims) if claims else None,
                     sum(shown for _, shown in claims) if claims else None,

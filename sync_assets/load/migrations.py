@@ -1,4 +1,4 @@
-"""Applies `sql/`: database files once, account files once per account, each in a transaction of its own.
+"""Applies `sql/`: database files once, account files once per account, each in a transaction of its own; then grants.
 
 A file claims its name before its statements run, so two migrators cannot both run it, and it is immutable from then
 on: an edited file, or a database that knows files this code does not, is refused.
@@ -17,6 +17,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from sync_assets.account import Account
 from sync_assets.errors import MigrationMismatch, NotMigrated, SyncError
+from sync_assets.load import roles
 from sync_assets.load.database import BadValue, Database
 
 FOLDER = Path(__file__).resolve().parents[2] / "sql"
@@ -32,8 +33,14 @@ create table if not exists sync.migrations (
 );
 """
 
+FORMER = {"221_bitrix_way_back.sql": "9fc3dd521791b6cc7031deae57e128dc622ea7805c0d9c71917786cb0cd864e4"}
+"""Checksums under which a file was applied before it could be by anybody but a superuser; it made the same then."""
+
 LOCK = 7_236_501_984_112
 """One number for all migrators of a database; held for a transaction, so it works through every pooler."""
+
+
+AS_OWNER = "run sync-assets migrate as the owner of the tables: set SYNC_OWNER_DATABASE_URL where you run it"
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,7 @@ def migrate(database: Database, accounts: Sequence[Account], folder: Path = FOLD
             ) from None
         except SyncError as e:
             raise e.at(file=f"sql/{migration.file}") from None
+    database.transaction(_grant)
     return missing
 
 
@@ -108,7 +116,7 @@ def pending(database: Database, accounts: Sequence[Account], folder: Path = FOLD
             next_step="run the version that applied it, or a newer one",
         )
     for m in wanted:
-        if applied.get((m.account, m.file), m.checksum) != m.checksum:
+        if applied.get((m.account, m.file), m.checksum) not in (m.checksum, FORMER.get(m.file)):
             raise MigrationMismatch(
                 f"sql/{m.file} was edited after it had been applied to {m.account or 'the database'}",
                 next_step="undo the edit and put the change into a new file",
@@ -120,16 +128,25 @@ def require_migrated(database: Database, accounts: Sequence[Account]) -> None:
     """Raises NotMigrated where a file is missing."""
     if missing := pending(database, accounts):
         names = ", ".join(f"{m.file}{f' for {m.account}' if m.account else ''}" for m in missing)
-        raise NotMigrated(f"not applied yet: {names}")
+        (may,) = database.query("select has_schema_privilege('sync', 'create')")
+        raise NotMigrated(f"not applied yet: {names}", next_step=None if may else AS_OWNER)
 
 
 def _prepare(cursor: Cursor) -> None:
     cursor.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
-    cursor.execute(CLAIMS)
+    cursor.execute("select to_regclass('sync.migrations') is null")
+    if cursor.fetchone() == (True,):
+        cursor.execute(CLAIMS)
+
+
+def _grant(cursor: Cursor) -> None:
+    cursor.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
+    roles.grant(cursor)
 
 
 def _apply(cursor: Cursor, migration: Migration) -> None:
     cursor.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
+    roles.act_as_owner(cursor)
     cursor.execute(
         "insert into sync.migrations (account, file, checksum) values (%s, %s, %s) on conflict do nothing",
         (migration.account, migration.file, migration.checksum),

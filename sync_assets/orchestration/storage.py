@@ -7,6 +7,7 @@ child processes hold no secret.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from dagster._core.storage.event_log.base import EventLogStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
+from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from sync_assets.load.database import Database
 from sync_assets.orchestration.event_log import EventLog
@@ -47,6 +50,25 @@ class EnvironmentStorage(DagsterStorage[DagsterInstance], ConfigurableClass):
         return PostgresStorage(dagster_url(url), inst_data=inst_data)
 
 
+def make_tables(url: str, *, role: str) -> None:
+    """Dagster's own tables, as `role`: whoever may make none finds them there. Takes two seconds."""
+    database = Database(url, name="sync_assets dagster storage")
+    try:
+        database.transaction(partial(_make_schema, role=role))
+    finally:
+        database.close()
+    storage = DagsterPostgresStorage(dagster_url(url, role=role))
+    for part in (storage.run_storage, storage.event_log_storage, storage.schedule_storage):
+        part.dispose()
+
+
+def _make_schema(cursor: Cursor, *, role: str) -> None:
+    cursor.execute("select to_regnamespace(%s) is null", (SCHEMA,))
+    if cursor.fetchone() == (True,):
+        cursor.execute(sql.SQL("set local role {}").format(sql.Identifier(role)))
+        cursor.execute(sql.SQL("create schema {}").format(sql.Identifier(SCHEMA)))
+
+
 class PostgresStorage(DagsterPostgresStorage):
     def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(postgres_url, inst_data=inst_data)
@@ -57,8 +79,9 @@ class PostgresStorage(DagsterPostgresStorage):
         return self._events
 
 
-def dagster_url(url: str) -> str:
-    """SQLAlchemy 2.1 maps `postgresql://` to another driver, so the driver is spelled out."""
+def dagster_url(url: str, *, role: str = "") -> str:
+    """SQLAlchemy 2.1 maps `postgresql://` to another driver, so the driver is spelled out. `role`: act as that one."""
     rest = url.partition("://")[2]
     joint = "&" if "?" in rest else "?"
-    return f"postgresql+psycopg2://{rest}{joint}options=-csearch_path%3D{SCHEMA}"
+    acting = f"%20-crole%3D{role}" if role else ""
+    return f"postgresql+psycopg2://{rest}{joint}options=-csearch_path%3D{SCHEMA}{acting}"

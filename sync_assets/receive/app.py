@@ -1,8 +1,8 @@
 """What happens to one request: bounded, recognised, kept, answered.
 
 Whoever is not recognised gets one and the same empty 401, be it for an unknown address, a wrong method or a wrong
-signature, and always after the body was read: so a stranger cannot tell an account that is here from one that is not.
-A 404 would say it. Nothing of a request is ever logged.
+signature, and always after the body was read, up to one limit for all: so no answer tells a stranger an account that is
+here from one that is not. A 404 would say it. Nothing of a request is ever logged.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class Door:
     def __init__(self, routes: Routes, inbox: Inbox, counts: Counts, *, address: str, clock: Clock) -> None:
         """`address`: what vendors call us by, up to the path."""
         self._routes = routes
+        self._most = max([Endpoint.body, *(route.endpoint.body for route in routes)])
         self._inbox = inbox
         self._counts = counts
         self._address = address
@@ -79,11 +80,14 @@ class Door:
         """None: the caller is gone."""
         body = bytearray()
         try:
-            most = route.endpoint.body if route else Endpoint.body
-            if not await self._read(body, most, scope, receive, keep=route is not None):
+            most = route.endpoint.body if route else 0
+            came = await self._read(body, most, scope, receive)
+            if came is None:
                 return None
             if route is None:
                 raise _Refused(401, UNKNOWN)
+            if came > most:
+                raise _Refused(401, TOO_LARGE)
             delivery = self._delivery(scope, bytes(body))
             if len(body) > LARGE:
                 events = await asyncio.to_thread(self._events, route, delivery)
@@ -98,27 +102,28 @@ class Door:
         kind = route.endpoint.content_type if route.endpoint.answer else None
         return Response(route.endpoint.answer, media_type=kind)
 
-    async def _read(self, body: bytearray, most: int, scope: Scope, receive: Receive, *, keep: bool) -> bool:
-        """Whether the body came to its end. Raises _Refused as soon as it is too large, or all bodies together are."""
+    async def _read(self, body: bytearray, most: int, scope: Scope, receive: Receive) -> int | None:
+        """How many bytes came, of which up to `most` are kept; None where the caller went away before the end. Raises
+        _Refused as soon as a body is larger than any may be, or all that are kept are too large together."""
         headers = dict(scope["headers"])
-        if int(headers.get(b"content-length", b"0")) > most:
+        if int(headers.get(b"content-length", b"0")) > self._most:
             raise _Refused(413, TOO_LARGE)
         came = 0
         while True:
             message: Message = await receive()
             if message["type"] == "http.disconnect":
-                return False
+                return None
             chunk: bytes = message.get("body", b"")
             came += len(chunk)
-            if came > most:
+            if came > self._most:
                 raise _Refused(413, TOO_LARGE)
-            if keep:
+            if came <= most:
                 body += chunk
                 self.held += len(chunk)
             if self.held > HELD_BYTES:
                 raise SpoolFullError
             if not message.get("more_body", False):
-                return True
+                return came
 
     def _delivery(self, scope: Scope, body: bytes) -> Delivery:
         headers: dict[str, str] = {}

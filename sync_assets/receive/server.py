@@ -172,7 +172,7 @@ def _look(database: Database) -> None:
 
     def look() -> None:
         try:
-            database.query("select from sync.webhook_events limit 0")
+            database.query("select sync.accept_events('{}')")
             found.clear()
         except SyncError as e:
             found[:] = [e]

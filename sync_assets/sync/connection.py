@@ -23,9 +23,11 @@ from sync_assets.extract.budget import Budget
 from sync_assets.extract.http import Door
 from sync_assets.extract.mask import Mask
 from sync_assets.extract.oauth import OAuth
+from sync_assets.extract.stopwatch import Stopwatch
 from sync_assets.load.database import Database
 from sync_assets.load.migrations import require_migrated
 from sync_assets.load.target import Target, target
+from sync_assets.load.trust import require_trust
 from sync_assets.settings import SyncSettings
 
 if TYPE_CHECKING:
@@ -63,8 +65,9 @@ class Connected:
         wait = settings.sync_database_wait_seconds
         self.account = account
         self.settings = settings
-        self.database = Database(url, wait=wait, name=f"sync_assets {account.name}")
-        self.meter = Database(url, wait=wait, name=f"sync_assets {account.name} meter")
+        self.storing = Stopwatch()
+        self.database = Database(url, wait=wait, name=f"sync_assets {account.name}", storing=self.storing)
+        self.meter = Database(url, wait=wait, name=f"sync_assets {account.name} meter", storing=self.storing)
         self.budget = Budget(account.name, buckets(account), self.meter.query)
         api = account.system.api(account.settings)
         self.tokens = _stored_tokens(self.database, account.name, api.oauth) if api.oauth else None
@@ -77,6 +80,7 @@ class Connected:
             max_wait=settings.sync_max_wait_seconds,
             system=account.name,
             tokens=self.tokens,
+            trust=lambda: require_trust(self.meter, account.name, account.settings.sent()),
         )
         self._targets: dict[str, Target] = {}
         self.names: dict[str, tuple[float, tuple[str, ...]]] = {}  # of `named.names_of`: when they were told, and which

@@ -27,6 +27,7 @@ from sync_assets.load.state import State
 from sync_assets.load.upsert import Counts, changed, seen_again, write
 from sync_assets.sync.connection import Connected
 from sync_assets.sync.departures import Departures
+from sync_assets.sync.effort import Measured
 from sync_assets.sync.named import names_of
 from sync_assets.sync.pipeline import commit_behind, in_time
 from sync_assets.sync.plan import decide, of_parents, surely_read
@@ -50,8 +51,7 @@ class EntitySync:
         self.outcome = Outcome(ledger.state.log_id)
         self._progress = progress
         self._door = connection.door
-        self._requests = connection.door.requests
-        self._waited = connection.budget.waited
+        self._measured = Measured(connection)
         self._totals = Counts()
         self._complete = False
         self._began: datetime | None = None
@@ -133,8 +133,7 @@ class EntitySync:
 
     def _effort(self) -> dict[str, Any]:
         return {
-            "requests": self._door.requests - self._requests,
-            "throttled": self.connection.budget.waited - self._waited,
+            "effort": self._measured.effort(),
             "note": self.outcome.note or None,
             "claims": self._claims,
         }
@@ -280,7 +279,7 @@ class EntitySync:
         self.ledger.committed()
         self._totals += counts
         if self._progress:
-            self._progress(self.entity.name, self._totals, self._door.requests - self._requests)
+            self._progress(self.entity.name, self._totals, self._measured.requests)
 
     # Links
 

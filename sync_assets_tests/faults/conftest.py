@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from sync_assets.postgres import EmbeddedPostgres
 from sync_assets.sandbox.server import Sandbox
 from sync_assets_tests.canary import Canary
 from sync_assets_tests.company import Company
+from sync_assets_tests.faults.guarded import Guarded, guarded_database
 from sync_assets_tests.kommo_door import auth, oauth_of, renewals
 from sync_assets_tests.send.shop import at_point, open_shop, shop
 
@@ -48,3 +50,11 @@ def oauth(make_oauth: Callable[..., Company]) -> Company:
     assert renewals(company) == [200]
     company.sandbox.requests.clear()
     return company
+
+
+@pytest.fixture(scope="session")
+def guarded(cluster: EmbeddedPostgres) -> Iterator[Guarded]:
+    with guarded_database(cluster, "s8_rights", dagster=True) as found:
+        found.company.synced("full", "kaiten")
+        found.company.synced("full", "hubspot", ("owners", "contacts"))
+        yield found

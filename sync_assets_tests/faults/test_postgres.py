@@ -150,7 +150,7 @@ def test_d5_a_serialization_failure_is_done_again(small: Company) -> None:
 
 
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_module, "SESSION", database_module.SESSION.replace("'20s'", "'200ms'"))
+    monkeypatch.setattr(database_module, "LOCK_SECONDS", 0.2)
 
 
 def test_d5_a_lock_that_passes_is_waited_for(small: Company, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,6 +154,18 @@ def test_d8_old_code_refuses_a_newer_database(database: Database, folder: Path) 
         migrate(database, [], folder)
 
 
+def test_d8_old_code_syncs_nothing_into_a_newer_database(grown: Company) -> None:
+    grown.query("insert into sync.migrations (account, file, checksum) values ('', '999_newer.sql', '')")
+    grown.sandbox.world.advance(5)
+    before = grown.query("select count(*), max(id) from sync.logs")
+    for account in grown.accounts:
+        with grown.connected(account) as connection, pytest.raises(MigrationMismatch, match=r"999_newer.sql.*newer"):
+            connection.preflight()
+    outcomes = grown.sync("incremental").values()
+    assert outcomes and all(isinstance(outcome, MigrationMismatch) for outcome in outcomes)
+    assert grown.query("select count(*), max(id) from sync.logs") == before
+
+
 def test_an_account_that_is_no_longer_connected_is_no_newer_database(database: Database, company: Company) -> None:
     accounts = list(company.accounts.values())
     migrate(database, accounts)

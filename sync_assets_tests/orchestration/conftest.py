@@ -17,7 +17,7 @@ from sync_assets.local import PROJECT
 from sync_assets.orchestration.queue import dagster_instance
 from sync_assets.orchestration.report import REPORT, evaluated_checks
 from sync_assets.postgres import EmbeddedPostgres
-from sync_assets.tables import CheckRow
+from sync_assets.report.runs import CheckRow
 from sync_assets_tests.asking import let_go
 from sync_assets_tests.canary import Canary
 from sync_assets_tests.company import Company

@@ -10,7 +10,7 @@ from typing import Any
 from sync_assets.sandbox.dialect import Record
 from sync_assets.sandbox.kommo.shapes import ACCOUNT_ID, SINGULAR, Thing
 
-ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # pragma: allowlist secret
 # Own field -> the event that tells of its change, and how it wraps a value.
 CHANGES: dict[str, tuple[str, str, str]] = {
     "price": ("sale_field_changed", "sale_field_value", "sale"),

@@ -19,7 +19,7 @@ from pydantic import SecretStr, field_validator
 from sync_assets.entity import Params
 from sync_assets.errors import BadCredentials, FixConfig, Forbidden, NotFound, SourceUnavailable, SyncError, WrongShape
 from sync_assets.extract.dialect import Answer, Api, Outgoing, Pause, check_status, retry_after
-from sync_assets.settings import AccountSettings, safe_url
+from sync_assets.settings import AccountSettings, host_of, safe_url
 
 UNTIL_RESET = 60.0
 """Seconds to wait where Bitrix does not say when a method's run time is reckoned anew: it is by the minute."""
@@ -58,6 +58,11 @@ class BitrixSettings(AccountSettings):
         if not re.fullmatch(r"/rest/\d+/[^/]+", parts.path) or parts.query or parts.fragment:
             raise ValueError("it is not of the form https://<portal>/rest/<user>/<secret>/")
         return SecretStr(url)
+
+    def sent(self) -> dict[str, tuple[str, str]]:
+        """The address is the secret: all of it but its host."""
+        url = self.webhook_url.get_secret_value()
+        return {"webhook_url": (host_of(url), urlsplit(url).path)}
 
     def secrets(self) -> tuple[str, ...]:
         """Of the address both the whole and the part that is the secret."""

@@ -32,6 +32,8 @@ class HubSpotSettings(AccountSettings):
         "access_token": "HubSpot: Settings, Integrations, Private Apps, the app's access token (pat-...)",
     }
 
+    address: ClassVar[str] = "api_url"
+    sent_there: ClassVar[tuple[str, ...]] = ("access_token",)
     former: ClassVar[Mapping[str, str]] = {
         "HUBSPOT_API_KEY": "access_token",
         "HUBSPOT_TOKEN": "access_token",

@@ -21,6 +21,8 @@ class KaitenSettings(AccountSettings):
         "api_token": "Kaiten: user menu, Settings, API key; the token has its user's rights",
     }
 
+    address: ClassVar[str] = "api_url"
+    sent_there: ClassVar[tuple[str, ...]] = ("api_token",)
     former: ClassVar[Mapping[str, str]] = {
         "KAITEN_TOKEN": "api_token",
         "KAITEN_DOMAIN": "api_url",

@@ -31,6 +31,8 @@ class KommoSettings(AccountSettings):
         ("client_id", "client_secret", "redirect_uri", "refresh_token"),
     )
 
+    address: ClassVar[str] = "base_url"
+    sent_there: ClassVar[tuple[str, ...]] = ("access_token", "client_secret", "refresh_token")
     former: ClassVar[Mapping[str, str]] = {"KOMMO_TOKEN": "access_token", "KOMMO_BASE_DOMAIN": "base_url"}
 
     base_url: str

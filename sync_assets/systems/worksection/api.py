@@ -39,6 +39,8 @@ class WorksectionSettings(AccountSettings):
         "hash": "Worksection: account settings, API, administrative key (32 characters)",
     }
 
+    address: ClassVar[str] = "domain"
+    sent_there: ClassVar[tuple[str, ...]] = ("hash",)
     former: ClassVar[Mapping[str, str]] = {"WS_API_KEY": "hash", "WORKSECTION_API_KEY": "hash", "WS_DOMAIN": "domain"}
 
     domain: str
