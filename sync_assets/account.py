@@ -15,7 +15,7 @@ from sync_assets.entity import Bucket, Derived, Entity, Params, QueuedJob
 from sync_assets.errors import FixConfig, MissingSetting, UnsafeSetting
 from sync_assets.extract.dialect import Api
 from sync_assets.operation import Outbound
-from sync_assets.settings import FORMER_NAMES, AccountSettings, environment, typed
+from sync_assets.settings import FORMER_NAMES, AccountSettings, environment, hours_by_name, typed
 from sync_assets.webhook import Endpoint, Registration
 
 TLS_SWITCHES = re.compile(r"^(SYNC|[A-Z0-9]+)_(VERIFY(_TLS|_SSL)?|TLS_VERIFY|SSL_VERIFY|INSECURE)$|^PYTHONHTTPSVERIFY$")
@@ -84,7 +84,8 @@ def connected_accounts(
     """The accounts that the environment connects, and one line for each system that is left out.
 
     Raises MissingSetting where an account has some of its variables but not all, FixConfig where it has those of two
-    ways to prove who we are, UnsafeSetting where a value would send a secret over plain HTTP or into a private network.
+    ways to prove who we are or names an entity that is none, UnsafeSetting where a value would send a secret over plain
+    HTTP or into a private network.
     """
     env = environment() if env is None else env
     for name in env:
@@ -117,6 +118,7 @@ def connected_accounts(
                 )
             name = f"{system.name}_{label.lower()}" if label else system.name
             accounts.append(Account(name, system, typed(system.settings, prefix, env)))
+            _known_entities(accounts[-1], f"{prefix}FRESH_HOURS")
     return accounts, left_out
 
 
@@ -132,6 +134,16 @@ def former_names(systems: Sequence[System], env: Mapping[str, str]) -> list[str]
         supabase = "is not used: set {} to the Postgres connection string of the Supabase project"
         former |= {old: f"{old} {supabase.format(new)}" for old, new in FORMER_NAMES.items()}
     return [said for old, said in former.items() if old in env]
+
+
+def _known_entities(account: Account, variable: str) -> None:
+    known = [entity.name for entity in account.entities]
+    for name in hours_by_name(account.settings.fresh_hours):
+        if name and name not in known:
+            raise FixConfig(
+                f"{variable} names {name}, which is no entity of {account.system.title}",
+                next_step=f"correct {variable}; its entities are {', '.join(known)}",
+            )
 
 
 def _labels(system: System, env: Mapping[str, str]) -> Iterator[str]:

@@ -22,6 +22,7 @@ from sync_assets.orchestration.report import report
 from sync_assets.orchestration.resources import Sync
 from sync_assets.orchestration.sensors import webhook_sensors
 from sync_assets.orchestration.webhook_checks import webhook_checks
+from sync_assets.orchestration.workers import in_process, lost_sensor
 from sync_assets.send.http_post import http_accounts
 from sync_assets.settings import environment, sync_settings
 from sync_assets.systems import SYSTEMS
@@ -39,7 +40,7 @@ def build_definitions(env: Mapping[str, str] | None = None) -> dg.Definitions:
     assets = [
         report,
         *(asset for account in accounts for asset in entity_assets(account, settings)),
-        *(asset for account in accounts for asset in derived_assets(account)),
+        *(asset for account in accounts for asset in derived_assets(account, settings)),
         *push_assets(outward),
         *automation_assets(accounts),
     ]
@@ -56,6 +57,7 @@ def build_definitions(env: Mapping[str, str] | None = None) -> dg.Definitions:
         jobs=[*sync_jobs(accounts), *queued, *push_jobs(outward), *automation_jobs(accounts)] if accounts else [],
         schedules=[*sync_schedules(accounts), *push_schedules(outward, settings)],
         sensors=[
+            *([lost_sensor] if accounts else []),
             *([died_sensor] if queued else []),
             *webhook_sensors(accounts, settings),
             *push_sensors(outward, settings),
@@ -63,7 +65,7 @@ def build_definitions(env: Mapping[str, str] | None = None) -> dg.Definitions:
             *alert_sensors(outward, assets, checks, settings),
         ],
         resources={"sync": Sync(), "postgres": PostgresIOManager()},
-        executor=dg.in_process_executor,
+        executor=in_process,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
@@ -21,6 +21,7 @@ from sync_assets.load.database import Database, plain_url
 from sync_assets.load.migrations import pending
 from sync_assets.notify.notifiers import notifiers
 from sync_assets.settings import SyncSettings, environment, sync_settings
+from sync_assets.status import status_rows
 from sync_assets.sync import Connected, connected
 from sync_assets.systems import SYSTEMS
 
@@ -28,6 +29,9 @@ SKEW_SECONDS = 60
 """A clock that is further off than this makes signatures fail and times confusing."""
 
 OLDEST_POSTGRES = 150_000
+
+NAMED = 5
+"""Entities that one line names."""
 
 SOON = timedelta(days=30)
 """A token that ends before this should be replaced while there is time."""
@@ -74,6 +78,7 @@ def diagnose() -> Iterator[Line]:
     if reached:
         for account in accounts:
             yield from _account(account, settings)
+        yield from _ages(accounts, settings)
     yield from _notifiers(settings)
 
 
@@ -186,6 +191,26 @@ def _account(account: Account, settings: SyncSettings) -> Iterator[Line]:
             )
         else:
             yield Line(account.name, "ok", f"clocks agree within {abs(skew):.0f} s")
+
+
+def _ages(accounts: Sequence[Account], settings: SyncSettings) -> Iterator[Line]:
+    """Which entities were last synced longer ago than the settings allow; nothing where none ever was."""
+    assert settings.database_url is not None  # noqa: S101  the caller looked
+    database = Database(settings.database_url.get_secret_value(), wait=5.0, name="sync_assets doctor")
+    try:
+        rows = [row for row in status_rows(database, accounts, settings) if row["age"]]
+    except SyncError as e:
+        yield _failed("freshness", e)
+        return
+    finally:
+        database.close()
+    for age in ("stale", "late"):
+        if found := [f"{row['account']}/{row['entity']}" for row in rows if row["age"] == age]:
+            more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+            said = f"{len(found)} of {len(rows)} entities are {age}: {', '.join(found[:NAMED])}{more}"
+            yield Line("freshness", "note", said, "sync-assets status; switch on the schedules, or allow more hours")
+    if rows and all(row["age"] == "fresh" for row in rows):
+        yield Line("freshness", "ok", f"all {len(rows)} entities are fresh")
 
 
 def _token(account: Account, connection: Connected) -> Iterator[Line]:

@@ -220,6 +220,8 @@ class Derived:
     compute: Callable[..., Any]
     """(the account's settings, **frames of all sources) -> the frame to store."""
     tally: str = ""  # a column of few values: how often each occurs is shown
+    lineage: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    """Its columns -> the entities and columns that each is computed from."""
     doc: str = ""
 
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sync_assets.alert_settings import AlertSettings
@@ -50,6 +50,10 @@ SECRET_LENGTH = 24
 """Characters of a secret that alone proves who calls; 24 of base64 are 144 bits."""
 
 
+SHORTEST_HOURS, LONGEST_HOURS = 0.05, 87_600.0
+"""What is called fresh: from three minutes, below which no run gets through, to ten years."""
+
+
 class SyncSettings(AlertSettings):
     """What holds for every account."""
 
@@ -74,8 +78,12 @@ class SyncSettings(AlertSettings):
     """An entity whose sync has not committed for this long may be taken over."""
     sync_fuse_percent: float = 30.0
     """A sync that would delete more than this share of an entity (and more than 10 rows) deletes nothing."""
-    sync_fresh_hours: float = 13.0
-    """An entity that was last synced longer ago than this is stale: two schedules of six hours and one to run."""
+    sync_fresh_hours: float = Field(13.0, ge=SHORTEST_HOURS, le=LONGEST_HOURS)
+    """An entity that was last synced longer ago than this is stale: two schedules of six hours and one to run. Past
+    60 % of it, it is late."""
+    sync_full_days: float = Field(15.0, ge=0.1, le=LONGEST_HOURS / 24)
+    """So is one that was last read whole longer ago than this: two schedules of a week and one day. Some deletions are
+    noticed by full syncs only."""
     sync_webhook_attempts: int = 12
     """Tries of a record that fails by itself, before its events are given up for dead."""
     sync_webhook_days: float = 30.0
@@ -167,6 +175,14 @@ class AccountSettings(BaseSettings):
 
     rate: float | None = None
     """Requests per second instead of the documented limit; 0 for none."""
+    fresh_hours: str = ""
+    """Hours after which its entities are stale, instead of SYNC_FRESH_HOURS: 24, or cards=2, or 24,cards=2,tags=200."""
+
+    @field_validator("fresh_hours")
+    @classmethod
+    def _hours(cls, value: str) -> str:
+        hours_by_name(value)
+        return value
 
     def options(self) -> dict[str, Any]:
         return {}
@@ -235,6 +251,22 @@ def _content(name: str, path: str) -> str:
 def sync_settings(env: Mapping[str, str] | None = None) -> SyncSettings:
     env = environment() if env is None else env
     return typed(SyncSettings, "", env)
+
+
+def hours_by_name(value: str) -> dict[str, float]:
+    """The numbers of a setting like 24,cards=2; what holds for all is under "". Raises ValueError for anything else."""
+    found: dict[str, float] = {}
+    for part in filter(None, map(str.strip, value.split(","))):
+        name, _, number = part.rpartition("=")
+        name = name.strip()
+        try:
+            hours = float(number)
+        except ValueError:
+            hours = 0.0
+        if not SHORTEST_HOURS <= hours <= LONGEST_HOURS or name in found or not re.fullmatch(r"[a-z0-9_]*", name):
+            raise ValueError("write hours (24), hours of one entity (cards=2), or both with commas between, each once")
+        found[name] = hours
+    return found
 
 
 def safe_url(value: str, *, setting: str) -> str:

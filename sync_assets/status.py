@@ -8,8 +8,11 @@ from typing import Any
 
 from rich.table import Table
 
+from sync_assets.account import Account
 from sync_assets.errors import FixConfig
+from sync_assets.freshness import freshness_of
 from sync_assets.load.database import Database
+from sync_assets.settings import SyncSettings, sync_settings
 
 STATUS = """
 select m.system, m.account, m.entity, m.last_full_at, m.last_incremental_at, m.rows, m.watermark,
@@ -29,9 +32,22 @@ JOB_FIELDS = (
 )  # fmt: skip
 
 
-def status_rows(database: Database) -> list[dict[str, Any]]:
-    """One dict per entity; times in ISO 8601, None where it never happened."""
-    return [_told(FIELDS, row) for row in database.rows(STATUS)]
+def status_rows(
+    database: Database, accounts: Sequence[Account] = (), settings: SyncSettings | None = None
+) -> list[dict[str, Any]]:
+    """One dict per entity; times in ISO 8601, None where it never happened.
+
+    `age` is fresh, late, stale or never for entities of `accounts`, None for those that no account has any more.
+    """
+    settings = settings or sync_settings({})
+    allowed = {(a.name, name): f for a in accounts for name, f in freshness_of(a, settings).items()}
+    rows = []
+    for row in database.rows(STATUS):
+        told = _told(FIELDS, row)
+        last = max(filter(None, (row[3], row[4])), default=None)
+        own = allowed.get((told["account"], told["entity"]))
+        rows.append(told | {"age": own.age(last) if own else None})
+    return rows
 
 
 def job_row(database: Database, job_id: str) -> dict[str, Any]:
@@ -61,7 +77,7 @@ def job_table(row: dict[str, Any]) -> Table:
 
 def status_table(rows: list[dict[str, Any]]) -> Table:
     table = Table(header_style="bold")
-    for name in ("entity", "last full", "last incremental", "rows", "waiting links", "last error"):
+    for name in ("entity", "last full", "last incremental", "age", "rows", "waiting links", "last error"):
         table.add_column(name, justify="right" if name in ("rows", "waiting links") else "left", overflow="fold")
     for row in rows:
         said = row["last_error"] or (f"running: {row['running']}" if row["running"] else "")
@@ -69,10 +85,11 @@ def status_table(rows: list[dict[str, Any]]) -> Table:
             f"{row['account']}/{row['entity']}",
             _when(row["last_full"]),
             _when(row["last_incremental"]),
+            row["age"] or "",
             f"{row['rows']:,}" if row["rows"] is not None else "",
             str(row["waiting_links"] or ""),
             said,
-            style="red" if row["last_error"] else "",
+            style="red" if row["last_error"] or row["age"] == "stale" else "yellow" if row["age"] == "late" else "",
         )
     return table
 

@@ -10,7 +10,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sync_assets import cli
+from sync_assets.account import connected_accounts
+from sync_assets.check import CHECKS, Scope
+from sync_assets.freshness import freshness
 from sync_assets.local import bare_environment
+from sync_assets.systems import SYSTEMS
 from sync_assets_tests.canary import Canary
 from sync_assets_tests.company import Company
 
@@ -109,6 +113,23 @@ def test_migrate_twice_and_status_before_and_after(
     assert "500" in rows["users"]["last_error"] and rows["users"]["last_full"] is None
     shown = ask(company, "status").output
     assert "kaiten/tags" in shown and "never" in shown and "500" in shown
+
+
+def test_status_and_doctor_tell_how_old_an_entity_is_by_the_same_hours_as_its_check(ask: Ask, company: Company) -> None:
+    company.synced("full", "kaiten", ["tags", "users", "spaces"])
+    assert "all 3 entities are fresh" in ask(company, "doctor").output
+    company.query("update sync.metadata set last_full_at = now() - interval '9 hours' where entity <> 'users'")
+    env = {"KAITEN_FRESH_HOURS": "10,tags=8"}
+    rows = {row["entity"]: row["age"] for row in json.loads(ask(company, "status", "--json", **env).output)}
+    assert rows == {"tags": "stale", "spaces": "late", "users": "fresh"}
+    said = [finding for what, _, finding, _ in findings(ask(company, "doctor", **env)) if what == "freshness"]
+    assert said == ["1 of 3 entities are stale: kaiten/tags", "1 of 3 entities are late: kaiten/spaces"]
+    with company.connected() as connection:
+        account = connected_accounts(SYSTEMS, {**company.env, **env})[0][0]
+        for name, age in rows.items():
+            own = freshness(account, company.settings, name)
+            scope = Scope(connection.database, company.settings, company.entity(name), connection.target, (), own)
+            assert CHECKS["fresh"](scope).says.startswith(f"{age}: ")
 
 
 def test_doctor_finds_nothing_where_all_is_well(ask: Ask, company: Company) -> None:

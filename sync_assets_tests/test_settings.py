@@ -115,6 +115,20 @@ def test_a_value_that_is_not_valid_is_named_without_being_shown(change: dict[str
     assert says in str(told.value)
 
 
+@pytest.mark.parametrize("given", ["soon", "-3", "0", "cards=", "cards", "nan", "24,24", "cards=1;tags=2", "inf"])
+def test_hours_that_are_none_are_named(given: str) -> None:
+    with pytest.raises(MissingSetting, match=r"KAITEN_FRESH_HOURS: .*write hours \(24\)"):
+        connected_accounts(SYSTEMS, {**KAITEN, "KAITEN_FRESH_HOURS": given})
+
+
+def test_hours_of_an_entity_that_is_none_are_refused_with_those_that_there_are() -> None:
+    env = {name.replace("KAITEN_", "KAITEN_EMEA_"): value for name, value in KAITEN.items()}
+    with pytest.raises(FixConfig) as told:
+        connected_accounts(SYSTEMS, {**env, "KAITEN_EMEA_FRESH_HOURS": "24,cards=2,crads=3"})
+    assert "KAITEN_EMEA_FRESH_HOURS names crads, which is no entity of Kaiten" in str(told.value)
+    assert "spaces, users" in told.value.next_step
+
+
 def test_a_number_that_is_none_is_named() -> None:
     with pytest.raises(MissingSetting, match="SYNC_BATCH_SIZE"):
         sync_settings({"SYNC_BATCH_SIZE": "many"})

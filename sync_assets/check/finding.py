@@ -10,6 +10,7 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from sync_assets.entity import Entity
+from sync_assets.freshness import Freshness
 from sync_assets.load.database import Database
 from sync_assets.load.target import Target
 from sync_assets.settings import SyncSettings
@@ -36,6 +37,7 @@ class Scope:
     entity: Entity
     target: Callable[[str], Target]
     sync_ids: tuple[int, ...] = ()
+    freshness: Freshness | None = None  # None: as the settings have it for all
 
     @property
     def own(self) -> Target:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from typing import Literal
 
 from psycopg2 import sql
 
 from sync_assets.check.finding import Finding, Scope
+from sync_assets.freshness import Freshness, hours_since
 
 FEW = 20
 """Tables smaller than this change by half without meaning anything."""
@@ -54,21 +55,26 @@ def totals_match(scope: Scope) -> Finding:
 
 
 def fresh(scope: Scope) -> Finding:
-    """The entity was synced not long ago."""
-    limit = scope.settings.sync_fresh_hours
+    """The entity was synced not long ago, and read whole not long ago."""
+    allowed = scope.freshness or Freshness(scope.settings.sync_fresh_hours)
     found = scope.ask(
-        "select greatest(last_full_at, last_incremental_at) from sync.metadata"
+        "select greatest(last_full_at, last_incremental_at), last_full_at from sync.metadata"
         " where account = %(account)s and entity = %(entity)s",
         scope.where,
     )
-    last = found[0][0] if found else None
+    last, full = found[0] if found else (None, None)
     if last is None:
         return Finding("fresh", False, "this entity was never synced to its end", "WARN")
-    hours = (datetime.now(UTC) - last).total_seconds() / 3600
-    return Finding(
-        "fresh",
-        hours <= limit,
-        f"last synced {hours:.1f} hours ago; {limit:g} are allowed",
-        "WARN",
-        {"hours": round(hours, 2), "allowed_hours": limit},
-    )
+    hours = hours_since(last)
+    facts = {"hours": round(hours, 2), "late_hours": round(allowed.late_hours, 2), "allowed_hours": allowed.hours}
+    age = allowed.age(last)
+    limits = f"late after {allowed.late_hours:g}, stale after {allowed.hours:g}"
+    says = [f"{age}: last synced {hours:.1f} hours ago; {limits}"]
+    unread = False
+    if full is not None:
+        days, limit = hours_since(full) / 24, scope.settings.sync_full_days
+        unread = days > limit
+        facts |= {"full_days": round(days, 2), "allowed_full_days": limit}
+        says += [f"last read whole {days:.1f} days ago; {limit:g} are allowed"] if unread else []
+    severity: Literal["ERROR", "WARN"] = "ERROR" if age == "stale" else "WARN"
+    return Finding("fresh", age == "fresh" and not unread, "; ".join(says), severity, facts)

@@ -149,12 +149,17 @@ def status(
 
     Exit codes: 0; 1 where the database cannot be read or no job has this id.
     """
+    from sync_assets.account import connected_accounts
+    from sync_assets.settings import sync_settings
     from sync_assets.status import job_table, status_rows, status_table
+    from sync_assets.systems import SYSTEMS
     from sync_assets.tables import console
 
     database = _database()
     try:
-        rows: Any = _job(database, job) if job else status_rows(database)
+        rows: Any = (
+            _job(database, job) if job else status_rows(database, connected_accounts(SYSTEMS)[0], sync_settings())
+        )
     finally:
         database.close()
     if as_json:

@@ -6,6 +6,7 @@ import dagster as dg
 
 from sync_assets.account import Account
 from sync_assets.entity import Entity, in_sync_order
+from sync_assets.freshness import Freshness, freshness
 from sync_assets.orchestration.io_manager import RecordStream, table_of
 from sync_assets.orchestration.resources import Sync
 from sync_assets.settings import SyncSettings
@@ -37,13 +38,19 @@ def _asset(account: Account, entity: Entity, settings: SyncSettings, position: i
         io_manager_key="postgres",
         # An optional parent goes first without being a dependency, whose failure would stop its children.
         op_tags={"dagster/priority": str(-position)},
-        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=settings.sync_fresh_hours)),
+        freshness_policy=policy(freshness(account, settings, entity.name)),
     )
     def entity_asset(context: dg.AssetExecutionContext, sync: Sync) -> dg.MaterializeResult[RecordStream]:
         stream = RecordStream(sync.connection(account), entity, sync.request(context.run.run_id))
         return dg.MaterializeResult(value=stream)
 
     return entity_asset
+
+
+def policy(allowed: Freshness) -> dg.FreshnessPolicy:
+    return dg.FreshnessPolicy.time_window(
+        fail_window=timedelta(hours=allowed.hours), warn_window=timedelta(hours=allowed.late_hours)
+    )
 
 
 def _describe(read: object) -> str:

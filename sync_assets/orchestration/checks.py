@@ -5,11 +5,13 @@ from typing import Any
 
 import dagster as dg
 
+from sync_assets import shown
 from sync_assets.account import Account
 from sync_assets.check import CHECKS, Finding, Scope, check_entity, checks_of
 from sync_assets.check.inbox import inbox_is_worked_off
 from sync_assets.entity import Entity
 from sync_assets.errors import SyncError
+from sync_assets.freshness import freshness
 from sync_assets.orchestration.io_manager import failure
 from sync_assets.orchestration.resources import Sync
 from sync_assets.sync import Connected
@@ -65,7 +67,12 @@ def scope_of(connection: Connected, entity: Entity, run_id: str) -> Scope:
         (run_id, connection.account.name, entity.name),
     )
     return Scope(
-        connection.database, connection.settings, entity, connection.target, tuple(log_id for (log_id,) in found)
+        connection.database,
+        connection.settings,
+        entity,
+        connection.target,
+        tuple(log_id for (log_id,) in found),
+        freshness(connection.account, connection.settings, entity.name),
     )
 
 
@@ -75,7 +82,7 @@ def as_result(key: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:
         asset_key=key,
         check_name=finding.name,
         severity=dg.AssetCheckSeverity(finding.severity),
-        description=finding.says,
+        description=shown.described(finding.says),
         # A count on every result, so that each check has a plot.
         metadata={name: _metadata(value) for name, value in ({"count": 0} | finding.facts).items()},
     )
@@ -83,5 +90,5 @@ def as_result(key: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:
 
 def _metadata(value: Any) -> Any:
     if isinstance(value, list | dict):
-        return dg.MetadataValue.json(value)
-    return value
+        return dg.MetadataValue.json(shown.metadata(value))
+    return shown.metadata(value)

@@ -6,20 +6,22 @@ import dagster as dg
 
 from sync_assets.account import Account
 from sync_assets.entity import Derived
-from sync_assets.orchestration.assets import OWNERS
+from sync_assets.freshness import freshness
+from sync_assets.orchestration.assets import OWNERS, policy
 from sync_assets.orchestration.io_manager import DerivedTable
 from sync_assets.orchestration.resources import Sync
+from sync_assets.settings import SyncSettings
 
 
-def derived_assets(account: Account) -> list[dg.AssetsDefinition]:
-    return [_asset(account, derived) for derived in account.system.derived]
+def derived_assets(account: Account, settings: SyncSettings) -> list[dg.AssetsDefinition]:
+    return [_asset(account, derived, settings) for derived in account.system.derived]
 
 
 def derived_checks(account: Account) -> list[dg.AssetChecksDefinition]:
     return [_check(account, derived) for derived in account.system.derived]
 
 
-def _asset(account: Account, derived: Derived) -> dg.AssetsDefinition:
+def _asset(account: Account, derived: Derived, settings: SyncSettings) -> dg.AssetsDefinition:
     ins = {
         source.entity: dg.AssetIn(
             key=dg.AssetKey([account.name, source.entity]),
@@ -37,6 +39,7 @@ def _asset(account: Account, derived: Derived) -> dg.AssetsDefinition:
         description=derived.doc,
         metadata={"dagster/table_name": f"{account.schema}.{derived.name}"},
         io_manager_key="postgres",
+        freshness_policy=policy(freshness(account, settings, derived.name)),
     )
     def derived_asset(sync: Sync, **sources: Any) -> dg.MaterializeResult[DerivedTable]:
         frames = {name: frame for source in sources.values() for name, frame in source.items()}

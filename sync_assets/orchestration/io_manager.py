@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import sys
 import time
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from sync_assets import shown
 from sync_assets.account import Account
 from sync_assets.entity import Derived, Entity
 from sync_assets.errors import SyncError
 from sync_assets.load.derived import store
 from sync_assets.load.target import Target
 from sync_assets.load.upsert import Counts
+from sync_assets.orchestration.lineage import column_description, column_lineage, derived_lineage
 from sync_assets.settings import sync_settings
 from sync_assets.sync import Connected, Outcome, Request, sync_entity
 
@@ -50,8 +53,10 @@ class RecordStream:
 
 def failure(error: SyncError) -> dg.Failure:
     """What Dagster keeps of an error: its words, where it happened and whose move it is."""
-    facts = {"error": type(error).__name__, "next_step": error.next_step, **error.where}
-    return dg.Failure(str(error), {name: str(value) for name, value in facts.items()}, allow_retries=False)
+    told = copy(error)
+    told.where = {name: shown.linkless(str(value)) for name, value in error.where.items()}
+    facts = {"error": type(error).__name__, "next_step": error.next_step, **told.where}
+    return dg.Failure(str(told), facts, allow_retries=False)
 
 
 class Progress:
@@ -101,8 +106,9 @@ class DerivedTable:
         return {
             "dagster/row_count": len(self.frame),
             "dagster/table_name": f"{schema}.{derived.name}",
+            "dagster/column_lineage": derived_lineage(self.connection.account, derived),
             **counts,
-            **{f"{derived.tally}_{value}": int(n) for value, n in tally.items()},
+            **{f"{derived.tally}_{shown.linkless(str(value))}": int(n) for value, n in tally.items()},
         }
 
 
@@ -150,7 +156,8 @@ def materialization_metadata(stream: RecordStream, outcome: Outcome) -> dict[str
     return {
         "dagster/row_count": outcome.rows,
         "dagster/table_name": table_of(account, stream.entity),
-        "dagster/column_schema": column_schema(target),
+        "dagster/column_schema": column_schema(account, target),
+        "dagster/column_lineage": column_lineage(account, target),
         **{name: int(totals[name]) for name in COUNTS},
         "requests": int(totals["requests"]),
         "seconds": round(float(totals["seconds"]), 3),
@@ -158,21 +165,21 @@ def materialization_metadata(stream: RecordStream, outcome: Outcome) -> dict[str
         "records_per_second": round(totals["fetched"] / seconds, 1),
         "waiting_links": outcome.waiting,
         "kind": stream.request.kind,
-        **({"note": outcome.note} if outcome.note else {}),
+        **({"note": shown.linkless(outcome.note)} if outcome.note else {}),
     }
 
 
 COUNTS = ("fetched", "created", "updated", "unchanged", "stale", "repeated", "rejected", "deleted")
 
 
-def column_schema(target: Target) -> dg.TableSchema:
+def column_schema(account: Account, target: Target) -> dg.TableSchema:
     keys = set(target.entity.keys)
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
                 c.name,
                 c.type,
-                description=c.comment or "",
+                description=column_description(account, target.entity, c),
                 constraints=dg.TableColumnConstraints(nullable=c.name not in keys, unique=keys == {c.name}),
             )
             for c in target.columns

@@ -10,6 +10,7 @@ from functools import partial
 
 import dagster as dg
 
+from sync_assets import shown
 from sync_assets.account import Account
 from sync_assets.check.way_back import CHECKS, WayBack
 from sync_assets.errors import SyncError
@@ -195,5 +196,5 @@ def _metadata(settings: SyncSettings, done: Delivered) -> dict[str, int | str]:
         **{state: done.states[state] for state in states},
         "requests": done.requests,
         "mode": settings.sync_way_back,
-        **({"closed": done.closed} if done.closed else {}),
+        **({"closed": shown.linkless(done.closed)} if done.closed else {}),
     }

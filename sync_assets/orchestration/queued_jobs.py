@@ -14,8 +14,6 @@ import dagster as dg
 from dagster._core.events import DagsterEvent, EngineEventData
 from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.execution.plan.plan import ExecutionPlan
-from dagster._core.execution.retries import RetryMode
-from dagster._core.executor.in_process import InProcessExecutor
 
 from sync_assets.account import Account
 from sync_assets.entity import QueuedJob
@@ -27,6 +25,7 @@ from sync_assets.orchestration.io_manager import failure
 from sync_assets.orchestration.jobs import Job
 from sync_assets.orchestration.queue import AGAIN, requester, settle
 from sync_assets.orchestration.report import REPORT
+from sync_assets.orchestration.workers import InProcess
 from sync_assets.settings import sync_settings
 
 ACTIVE_JOB_ID = "active_job_id"
@@ -55,11 +54,11 @@ def _job(account: Account, job: QueuedJob) -> Job:
     )
 
 
-class OneAtATime(InProcessExecutor):
+class OneAtATime(InProcess):
     """Runs the steps where no other run of this job is active, and keeps the job's row in `sync.jobs`."""
 
     def __init__(self, account: Account, job: QueuedJob) -> None:
-        super().__init__(retries=RetryMode.ENABLED)
+        super().__init__()
         self._account, self._job = account, job
 
     def execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:

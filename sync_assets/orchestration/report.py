@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from sync_assets import shown
 from sync_assets.account import connected_accounts
 from sync_assets.errors import SyncError
 from sync_assets.load.database import Database
@@ -48,7 +49,8 @@ def report(context: dg.AssetExecutionContext) -> Iterator[dg.AssetMaterializatio
     if red:
         yield dg.AssetMaterialization(REPORT, metadata=metadata)
         raise dg.Failure(
-            description=f"{len(red)} checks failed: " + "; ".join(f"{c.asset} {c.name}: {c.says}" for c in red),
+            description=f"{len(red)} checks failed: "
+            + "; ".join(f"{c.asset} {c.name}: {shown.linkless(c.says)}" for c in red),
             allow_retries=False,
         )
     yield dg.MaterializeResult(metadata=metadata)
@@ -60,7 +62,7 @@ def evaluated_checks(instance: dg.DagsterInstance, run_id: str) -> list[CheckRow
         for event in _events(instance, run_id, dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     )
     return [
-        CheckRow("/".join(e.asset_key.path), e.check_name, e.passed, e.severity.value, e.description or "")
+        CheckRow("/".join(e.asset_key.path), e.check_name, e.passed, e.severity.value, shown.said(e.description or ""))
         for e in found
     ]
 
@@ -101,7 +103,7 @@ def _failed(instance: dg.DagsterInstance, run_id: str) -> list[FailedStep]:
     for event in _events(instance, run_id, dg.DagsterEventType.STEP_FAILURE):
         data = event.step_failure_data.user_failure_data
         # An exception that is not ours may quote anything: its place is Dagster's log.
-        says, _, next_step = (data.description or "" if data else "").partition(" Next: ")
+        says, _, next_step = shown.said(data.description or "" if data else "").partition(" Next: ")
         asset = (event.step_key or "").replace("__", "/", 1)
         found.append(
             FailedStep(asset, says.rstrip(".") or "it failed", next_step.rstrip(".") or "see the log of this run")
@@ -136,7 +138,7 @@ def _show(found: Report) -> None:
 def _metadata(found: Report) -> dict[str, Any]:
     """Numbers under names that stay, which Dagster plots from run to run; text in which nothing is markup but ours."""
     performance = performance_of(found)
-    shown = {
+    texts = {
         "entities": markdown.entities(found) if found.syncs else "",
         "seconds_by_entity": markdown.picture(found),
         "what_to_do": markdown.what_to_do(found),
@@ -149,5 +151,5 @@ def _metadata(found: Report) -> dict[str, Any]:
         "operations_per_second": performance["operations_per_second"] or 0.0,
         "requests": performance["requests"],
         "throttled_seconds": performance["throttled_seconds"],
-        **{name: dg.MetadataValue.md(text) for name, text in shown.items() if text},
+        **{name: dg.MetadataValue.md(text) for name, text in texts.items() if text},
     }

@@ -6,12 +6,12 @@ matplotlib would take longer to load than many a run takes; a picture of bars is
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
 from sync_assets.report.figures import Figures, Trend
 from sync_assets.report.report import Report
+from sync_assets.shown import described
 
 INLINE = 1000
 """Characters of Markdown from which on the UI hides it behind a button."""
@@ -22,13 +22,6 @@ ROW, LEFT, WIDTH = 20, 270, 290
 COLOURS = {"success": "#4a7", "partial": "#4a7", "running": "#999"}
 RED = "#c53"
 CAPTION = "seconds; a mark: the median before"
-
-
-def escaped(text: str) -> str:
-    """Text as Markdown shows it and does not obey it, on one line, in a cell of a table too."""
-    marked = re.sub(r"([\\`*_{}\[\]()<>#+!|~:&-])", r"\\\1", " ".join(text.split()))
-    # Addresses become links after escapes are resolved: a space without width keeps them text.
-    return re.sub(r"(?i)(www|@|https?\\:|ftp\\:|mailto\\:)", "\\g<1>\u200b", marked)
 
 
 def picture(report: Report) -> str:
@@ -77,7 +70,7 @@ def entities(report: Report) -> str:
         trend = report.trends.get(sync.id)
         counts = (sync.fetched, sync.created, sync.updated, sync.unchanged, sync.deleted, sync.rejected, sync.requests)
         cells = [
-            escaped(sync.entity), sync.kind, sync.status, *(f"{n:,}" for n in counts), f"{sync.seconds:,.1f}",
+            described(sync.entity), sync.kind, sync.status, *(f"{n:,}" for n in counts), f"{sync.seconds:,.1f}",
             f"{trend.medians['seconds']:,.1f}" if trend else "",
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
@@ -90,7 +83,8 @@ def what_to_do(report: Report) -> str:
     issues.sort(key=lambda issue: issue[0] != "error")
     lines = [*issues, *(("", r.entity, r.says, r.next_step) for r in report.recommendations)]
     shown = [
-        f"- {'**error** ' if severity == 'error' else ''}**{escaped(entity)}** {escaped(says)}. *{escaped(next_step)}*"
+        f"- {'**error** ' if severity == 'error' else ''}**{described(entity)}** {described(says)}."
+        f" *{described(next_step)}*"
         for severity, entity, says, next_step in lines[:MOST_LINES]
     ]
     return "\n".join([*shown, *_rest(lines)])

@@ -115,11 +115,22 @@ def test_fresh_is_red_for_an_entity_never_synced_or_too_long_ago(company: Compan
     assert not finding.passed and finding.severity == "WARN" and "never" in finding.says
     company.synced("full", "kaiten", "tags")
     assert look(company, "fresh", "tags").passed
-    company.query("update sync.metadata set last_full_at = now() - interval '14 hours'")
-    finding = look(company, "fresh", "tags")
-    assert not finding.passed and finding.facts == {"hours": pytest.approx(14, abs=0.05), "allowed_hours": 13.0}
+    for hours, severity, age in ((14, "ERROR", "stale: "), (9, "WARN", "late: ")):
+        company.query("update sync.metadata set last_full_at = now() - make_interval(hours => %s)", (hours,))
+        finding = look(company, "fresh", "tags")
+        assert not finding.passed and finding.severity == severity and finding.says.startswith(age)
+        assert finding.facts["hours"] == pytest.approx(hours, abs=0.05) and finding.facts["allowed_hours"] == 13.0
     company.synced("incremental", "kaiten", "tags")
     assert look(company, "fresh", "tags").passed
+
+
+def test_fresh_warns_of_an_entity_that_was_not_read_whole_for_long(company: Company) -> None:
+    """Deletions that nobody tells of are noticed by full syncs only."""
+    company.synced("full", "kaiten", "cards")
+    company.query("update sync.metadata set last_full_at = now() - interval '16 days', last_incremental_at = now()")
+    finding = look(company, "fresh")
+    assert not finding.passed and finding.severity == "WARN" and "last read whole 16.0 days ago" in finding.says
+    assert finding.facts["full_days"] == 16.0 and finding.facts["allowed_full_days"] == 15.0
 
 
 @pytest.mark.parametrize("account", NAMES)

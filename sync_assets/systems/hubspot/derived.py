@@ -17,6 +17,15 @@ def whose(settings: HubSpotSettings, **frames: pd.DataFrame) -> pd.DataFrame:
     return resolve(**frames, region=settings.phone_region)
 
 
+DIALLED = (("calls", "direction"), ("calls", "from_number"), ("calls", "to_number"))
+DECIDES = (
+    ("calls", "callee_id"),
+    ("calls", "callee_type"),
+    *DIALLED,
+    ("contacts", "phone"),
+    ("contacts", "mobile_phone"),
+)
+
 CALL_CONTACTS = Derived(
     "call_contacts",
     key="call_id",
@@ -37,6 +46,13 @@ CALL_CONTACTS = Derived(
     ),
     compute=whose,
     tally="how",
+    lineage={
+        "call_id": (("calls", "id"),),
+        "contact_id": (("call_associations", "raw_json"), ("contacts", "id"), *DECIDES),
+        "how": (("call_associations", "raw_json"), *DECIDES),
+        "reason": (("call_associations", "raw_json"), *DECIDES),
+        "number": DIALLED,
+    },
     doc="Which contact each call belongs to, and why: association, callee, the external party's number, or the reason"
     " why nobody can say.",
 )
