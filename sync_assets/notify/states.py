@@ -13,6 +13,7 @@ from sync_assets.check.finding import Finding, Scope
 from sync_assets.check.inbox import inbox_is_worked_off
 from sync_assets.check.volume import fresh
 from sync_assets.check.way_back import WayBack, nothing_old_waits, nothing_was_given_up, the_way_is_open
+from sync_assets.freshness import freshness
 from sync_assets.load.database import Database
 from sync_assets.load.target import Target
 from sync_assets.notify.cause import Cause, Severity
@@ -53,7 +54,8 @@ def _stale(database: Database, account: Account, settings: SyncSettings, now: da
 
     late: dict[str, str] = {}
     for entity in account.entities:
-        finding = fresh(Scope(database, settings, entity, table))
+        allowed = freshness(account, settings, entity.name)
+        finding = fresh(Scope(database, settings, entity, table, freshness=allowed))
         facts = finding.facts
         if not finding.passed and any(facts[name] > facts[f"allowed_{name}"] for name in AGES & facts.keys()):
             late[entity.name] = finding.says

@@ -176,18 +176,20 @@ class Telling:
         return sorted(found, key=lambda told: (ALL.index(told.severity), told.id)), held
 
     def _messages(self, due: Sequence[Told], now: datetime) -> Iterator[tuple[list[Told], Message]]:
+        """The oldest first: the end of what is over before the beginning of what came back."""
         alone = [told for told in due if told.attempts >= ALONE]
         held = [told for told in due if told.held and told not in alone]
         rest = [told for told in due if not told.held and told not in alone]
+        found: list[tuple[list[Told], Message]] = []
         for many, was_quiet, most in ((rest, False, AT_ONCE), (held, True, 1)):
             if len(many) <= most:
                 alone += many
                 continue
             for i in range(0, len(many), LINES):
                 together = many[i : i + LINES]
-                yield together, self._wording.summary(together, now, was_quiet=was_quiet)
-        for told in alone:
-            yield [told], self._wording.one(told, now)
+                found.append((together, self._wording.summary(together, now, was_quiet=was_quiet)))
+        found += [([told], self._wording.one(told, now)) for told in alone]
+        yield from sorted(found, key=lambda pair: min(told.id for told in pair[0]))
 
 
 def _tried(notifier: Notifier, message: Message) -> SyncError | None:

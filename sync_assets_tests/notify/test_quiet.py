@@ -90,3 +90,13 @@ def test_a_morning_summary_that_is_not_taken_is_told_later(make_book: MakeBook, 
     book.tick(*red)
     (text,) = ear.texts()
     assert "While it was quiet: 2 wrong" in text
+
+
+def test_the_end_of_what_came_back_is_told_before_its_beginning(make_book: MakeBook, ear: Ear) -> None:
+    book = make_book("slack", **QUIET)
+    book.tick(book.cause())
+    book.now = at("2026-03-10 23:00")
+    book.tick()
+    book.now = at("2026-03-11 12:00")
+    book.tick(book.cause())
+    assert ["Over: " in text for text in ear.texts()] == [False, True, False]

@@ -114,7 +114,10 @@ def test_a_run_that_was_lost_is_told_and_is_over_when_its_job_succeeds(alarmed: 
 
 def test_what_postgres_shows_is_told_though_no_run_says_so(make_installation: Make, ear: Ear) -> None:
     installation = make_installation(
-        **ear.env("slack"), SYNC_WAY_BACK="on", KAITEN_WEBHOOK_SECRET="canary-path-0123456789-abcdef"
+        **ear.env("slack"),
+        SYNC_WAY_BACK="on",
+        KAITEN_WEBHOOK_SECRET="canary-path-0123456789-abcdef",
+        KAITEN_FRESH_HOURS="15,users=30",
     )
     company = installation.company
     company.query(
@@ -123,7 +126,7 @@ def test_what_postgres_shows_is_told_though_no_run_says_so(make_installation: Ma
     )
     company.query(
         "insert into sync.metadata (account, entity, system, last_full_at)"
-        " values ('kaiten', 'tags', 'kaiten', now() - interval '20 hours')"
+        " select 'kaiten', unnest(array['tags', 'users']), 'kaiten', now() - interval '20 hours'"
     )
     company.query(
         "insert into sync.delivery (account, fuse_blown_at, fuse_reason) values ('bitrix', now(), '300 in an hour')"
@@ -132,6 +135,7 @@ def test_what_postgres_shows_is_told_though_no_run_says_so(make_installation: Ma
     texts = "\n".join(ear.texts())
     assert "check inbox_is_worked_off" in texts and "1 events were given up" in texts
     assert "kaiten: check fresh" in texts and "20.0 hours ago" in texts
+    assert "(tags)" in texts, "users may be older"
     assert "Critical: bitrix/order_status_push: check the_way_is_open" in texts and "outbox release" in texts
     assert len(ear.texts()) == 3
     company.query("update sync.webhook_events set state = 'done'")
