@@ -32,6 +32,8 @@ LIMITS = ("kaiten", "worksection", "hubspot", "hubspot.search", "hubspot.associa
 UNLIMITED = dict.fromkeys(LIMITS, 0.0)
 RESOLVED = {"bitrix.buyers": "listed", "bitrix.orphans": "0"}
 """A world in which every link leads somewhere, unless a test says otherwise."""
+LONGEST = ("test_demo.py", "test_workers.py", "test_ui.py", "test_processes.py", "test_job_execute.py", "test_bench.py")
+"""Those that start whole sets of processes."""
 IMPATIENT = {
     "SYNC_RETRIES": "3",
     "SYNC_REQUEST_SECONDS": "5",
@@ -47,7 +49,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first: else one worker would still be at them when the others have nothing left."""
-    items.sort(key=lambda item: item.path.name != "test_demo.py")
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session")
