@@ -57,7 +57,7 @@ def _living(connection: Any) -> Any:
 
 def _connect(url: str) -> Any:
     """A connection that reads JSON three times as fast as psycopg2's own."""
-    connection = psycopg2.connect(url, options="-c timezone=UTC", application_name=NAME)
+    connection = psycopg2.connect(url, options="-c timezone=UTC -c lock_timeout=60s", application_name=NAME)
     psycopg2.extras.register_default_jsonb(connection, loads=msgspec.json.decode)
     psycopg2.extras.register_default_json(connection, loads=msgspec.json.decode)
     return connection
