@@ -1,7 +1,7 @@
 """The connections by which tests ask, one per database and thread, kept open.
 
 Opening one, and getting to know a hundred tables anew, is most of what a small query costs. One that has died, because
-a test stopped its server, is replaced unseen.
+a test stopped its server, is replaced unseen, and what a test has set in it is forgotten.
 """
 
 import threading
@@ -45,10 +45,11 @@ def let_go(url: str) -> None:
 
 
 def _living(connection: Any) -> Any:
+    """As good as new; None where it is not to be had."""
     try:
         if connection:
             with connection.cursor() as cursor:
-                cursor.execute("select 1")
+                cursor.execute("reset role; reset all")
     except psycopg2.Error:
         connection.close()
         return None
