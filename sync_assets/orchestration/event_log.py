@@ -33,14 +33,18 @@ UNSURE_SECONDS = 1.0
 
 T = TypeVar("T")
 
+_found: dict[str, set[str]] = {}
+"""By URL the tables that are known to be there."""
+
 PLANNED = {DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED}
 
 
 class EventLog(PostgresEventLogStorage):
     def __init__(self, postgres_url: str) -> None:
-        super().__init__(postgres_url)
+        # Its tables are made by Dagster's own storage, of which this one takes the place.
+        super().__init__(postgres_url, should_autocreate_tables=False)
         os.environ.setdefault(BATCH, "1000")
-        self._found: set[str] = set()
+        self._found = _found.setdefault(postgres_url, set())
         self._storing = threading.local()
         self._engine = create_engine(
             postgres_url, isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=20, pool_recycle=600

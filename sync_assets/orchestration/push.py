@@ -21,6 +21,7 @@ from sync_assets.orchestration.io_manager import failure
 from sync_assets.orchestration.jobs import Job
 from sync_assets.orchestration.report import REPORT
 from sync_assets.orchestration.resources import Sync
+from sync_assets.orchestration.sensors import TICK_SECONDS
 from sync_assets.send import outbox
 from sync_assets.send.deliver import Delivered, deliver
 from sync_assets.settings import SyncSettings, sync_settings
@@ -28,9 +29,6 @@ from sync_assets.sync import connected
 
 GROUP = "way_back"
 """Not the account's own: a sync of everything reads, and does not write to the source."""
-
-TICK_SECONDS = 4.5
-"""Ticks begin five seconds apart, so that nearly always one is listening."""
 
 LOOK_SECONDS = 1.0
 """How often a tick looks by itself: some poolers let no notice through."""

@@ -1,7 +1,8 @@
 """Dagster's own storage: Postgres, in a schema `dagster`, where DATABASE_URL is set; SQLite files where it is not.
 
 The URL is read from the environment when an instance is made, so dagster.yaml and the JSON that Dagster hands to its
-child processes hold no secret.
+child processes hold no secret. A code server makes an instance for each tick of each sensor: whether the tables are
+there is looked at once in a process, or a tick would take half a second more and miss every second of its slots.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from sync_assets.settings import environment
 
 SCHEMA = "dagster"
 
+_ready: set[str] = set()
+"""URLs of databases that have Dagster's tables."""
+
 
 class EnvironmentStorage(DagsterStorage[DagsterInstance], ConfigurableClass):
     """Named in dagster.yaml; what it makes is one of Dagster's own storages."""
@@ -41,13 +45,16 @@ class EnvironmentStorage(DagsterStorage[DagsterInstance], ConfigurableClass):
             folder = Path.cwd() / ".dagster" / "storage"
             folder.mkdir(parents=True, exist_ok=True)
             return DagsterSqliteStorage.from_local(str(folder), inst_data)
-        database = Database(url, name="sync_assets dagster storage")
-        try:
-            if database.query("select to_regnamespace(%s) is null", (SCHEMA,))[0]:
-                database.query("create schema if not exists dagster")
-        finally:
-            database.close()
-        return PostgresStorage(dagster_url(url), inst_data=inst_data)
+        if url not in _ready:
+            database = Database(url, name="sync_assets dagster storage")
+            try:
+                if database.query("select to_regnamespace(%s) is null", (SCHEMA,))[0]:
+                    database.query("create schema if not exists dagster")
+            finally:
+                database.close()
+        storage = PostgresStorage(dagster_url(url), make_tables=url not in _ready, inst_data=inst_data)
+        _ready.add(url)
+        return storage
 
 
 def make_tables(url: str, *, role: str) -> None:
@@ -70,8 +77,10 @@ def _make_schema(cursor: Cursor, *, role: str) -> None:
 
 
 class PostgresStorage(DagsterPostgresStorage):
-    def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
-        super().__init__(postgres_url, inst_data=inst_data)
+    def __init__(
+        self, postgres_url: str, *, make_tables: bool = True, inst_data: ConfigurableClassData | None = None
+    ) -> None:
+        super().__init__(postgres_url, make_tables, inst_data=inst_data)
         self._events = EventLog(postgres_url)
 
     @property
