@@ -126,7 +126,10 @@ def test_a_worker_keeps_what_took_time_to_make_and_between_ticks_one_connection(
     tick()
     assert [r.path for r in called.sandbox.requests] == [f"/api/latest/cards/{card}"], "nothing is asked to begin with"
     tick()
-    held = "select application_name from pg_stat_activity where application_name like 'sync_assets%'"
+    held = (
+        "select application_name from pg_stat_activity"
+        " where application_name like 'sync_assets%' and datname = current_database()"
+    )
     assert called.query(held) == [("sync_assets webhooks",)]
 
 
