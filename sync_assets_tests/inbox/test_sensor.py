@@ -130,7 +130,7 @@ def test_a_worker_keeps_what_took_time_to_make_and_between_ticks_one_connection(
         "select application_name from pg_stat_activity"
         " where application_name like 'sync_assets%' and datname = current_database()"
     )
-    assert called.query(held) == [("sync_assets webhooks",)]
+    wait_for(lambda: called.query(held) == [("sync_assets webhooks",)])  # Postgres takes a moment to see one off
 
 
 def test_a_tick_that_is_over_for_dagster_alone_is_not_joined_by_the_next(
