@@ -7,11 +7,16 @@ from datetime import datetime
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
+from sync_assets.shown import described
 from sync_assets.upkeep.clean_up import Tidied
 from sync_assets.upkeep.orphans import Report
 
 Row = Mapping[str, Any]
+
+FROM_DATA = ("sample", "evidence", "note")
+"""Columns whose text a source may have written; all else is of declarations."""
 
 
 def tidied_rows(tidied: Iterable[Tidied], *, apply: bool) -> list[dict[str, Any]]:
@@ -54,7 +59,7 @@ def unknown_rows(report: Report) -> list[dict[str, Any]]:
 def markdown(rows: Sequence[Row], nothing: str) -> str:
     if not rows:
         return nothing
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *(map(_cell, row.values()) for row in rows)]
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *([_marked(*cell) for cell in row.items()] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -63,14 +68,19 @@ def table(title: str, rows: Sequence[Row]) -> Table:
     for name, value in rows[0].items():
         found.add_column(name, justify="right" if isinstance(value, int | float) else "left", overflow="fold")
     for row in rows:
-        found.add_row(*map(_cell, row.values()))
+        found.add_row(*(Text(_cell(value)) for value in row.values()))
     return found
+
+
+def _marked(name: str, value: Any) -> str:
+    text = _cell(value)
+    return described(text) if name in FROM_DATA else text.replace("|", "\\|")
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, int | float):
         return f"{value:,g}" if isinstance(value, float) else f"{value:,}"
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return str(value).replace("\n", " ")
 
 
 def _day(moment: datetime | None) -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import StringIO
+
+from rich.console import Console
 
 from sync_assets.load.database import Database
 from sync_assets.upkeep.orphans import Orphans, Report, report
+from sync_assets.upkeep.tables import markdown, orphan_rows, table
 from sync_assets_tests.company import Company
 from sync_assets_tests.upkeep.aged import tables
 
@@ -88,3 +92,15 @@ def test_tables_and_rows_of_accounts_that_nobody_connects_are_told(grown: Compan
     assert places["kaiten.wishes", "wishes"].rows == places["sync.metadata", "wishes"].rows == 1
     assert {place for (place, _), u in places.items() if u.account == "kaiten"} == {"kaiten.wishes", "sync.metadata"}
     assert found.counts["unknown_tables"] == len(grown.accounts["worksection"].entities) + 1
+
+
+def test_s7_what_a_source_wrote_is_no_markup_in_the_tables() -> None:
+    trap = "![x](http://trap) | <b>"
+    found = Orphans("kaiten", "cards", "board_id", "boards", "gone", 1, 1, [trap], None, trap)
+    rows = orphan_rows(Report([found]))
+    shown = markdown(rows, "")
+    assert "![x](http://trap)" not in shown and "<b>" not in shown.replace("\\<", "")
+    assert shown.splitlines()[-1].count(" | ") == len(rows[0]) - 1, "a bar in the text makes no cell"
+    console = Console(width=400, record=True, file=StringIO())
+    console.print(table("links", rows))
+    assert console.export_text().count(trap) == 2, "a terminal shows what is there"
