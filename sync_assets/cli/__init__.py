@@ -117,8 +117,7 @@ def crm_sync_pipelines(
     why; 2 wrong usage; 3 with --wait it ended without success, and `sync-assets status --job ID` says why.
     """
     of, job = _queued_job("crm_sync_pipelines", account)
-    database = _database()
-    try:
+    with opened("cli") as database:
         database.query("select 1")  # a server that is away is told in five seconds; Dagster's storage waits a minute
         from sync_assets.definitions import defs
         from sync_assets.orchestration import queue
@@ -137,8 +136,6 @@ def crm_sync_pipelines(
                 typer.echo(said, err=True)
         if wait and _waited_for(database, job_id)["status"] != "succeeded":
             raise typer.Exit(3)
-    finally:
-        database.close()
 
 
 @app.command()
@@ -156,13 +153,10 @@ def status(
     from sync_assets.systems import SYSTEMS
     from sync_assets.tables import console
 
-    database = _database()
-    try:
+    with opened("cli") as database:
         rows: Any = (
             _job(database, job) if job else status_rows(database, connected_accounts(SYSTEMS)[0], sync_settings())
         )
-    finally:
-        database.close()
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
     elif job:
@@ -240,16 +234,6 @@ def _this_user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return "unknown"  # a container's user without a name
-
-
-def _database() -> Database:
-    from sync_assets.load.database import Database
-    from sync_assets.settings import sync_settings
-
-    url = sync_settings().database_url
-    if url is None:
-        raise MissingSetting("DATABASE_URL is not set", next_step="set it, or try make demo first")
-    return Database(url.get_secret_value(), wait=5.0, name="sync_assets cli")
 
 
 def main() -> None:

@@ -65,7 +65,7 @@ def _stale(database: Database, account: Account, settings: SyncSettings, now: da
 
 
 def _inbox(database: Database, account: Account, now: datetime) -> Iterator[Cause]:
-    if account.endpoints and (told := told_first(account)):
+    if account.endpoints and (told := account.told_first):
         finding = inbox_is_worked_off(database, account.name)
         if not finding.passed:
             yield _cause(account.name, told, finding, now, "warning")
@@ -82,11 +82,6 @@ def _outbox(database: Database, account: Account, settings: SyncSettings, now: d
         if not finding.passed and finding.severity == "ERROR":
             waits = check is the_way_is_open and "Next: " in finding.says
             yield _cause(account.name, outbound.name, finding, now, "critical" if waits else "error")
-
-
-def told_first(account: Account) -> str | None:
-    """The entity that checks of webhooks are attached to."""
-    return next((entity.name for entity in account.entities if entity.hints), None)
 
 
 def _cause(account: str, entity: str, finding: Finding, now: datetime, severity: Severity) -> Cause:

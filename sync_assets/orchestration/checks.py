@@ -44,10 +44,9 @@ def _checks(account: Account, entity: Entity) -> dg.AssetChecksDefinition:
 
 def inbox_checks(account: Account) -> list[dg.AssetChecksDefinition]:
     """One per account whose webhooks we receive, on the first entity that they tell of."""
-    told = [entity.name for entity in account.entities if entity.hints]
-    if not (account.endpoints and told):
+    if not (account.endpoints and account.told_first):
         return []
-    key = dg.AssetKey([account.name, told[0]])
+    key = dg.AssetKey([account.name, account.told_first])
     doc = (inbox_is_worked_off.__doc__ or "").partition(". ")[0]
 
     @dg.asset_check(asset=key, name=inbox_is_worked_off.__name__, description=f"{doc}.")

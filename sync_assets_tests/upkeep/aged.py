@@ -7,6 +7,7 @@ from typing import Any
 
 from sync_assets.load.database import Database
 from sync_assets.upkeep.clean_up import Tidied, clean_up
+from sync_assets_tests.asking import asking
 from sync_assets_tests.company import Company
 from sync_assets_tests.databases import filled
 
@@ -110,14 +111,8 @@ def cleaned(company: Company, *, apply: bool, at_once: int = 1000, **settings: A
 
 def tables(company: Company) -> dict[tuple[str, str], list[Any]]:
     """Every row of every table that has any, Dagster's own too."""
-    import psycopg2
-
-    connection = psycopg2.connect(company.database_url)
-    try:
-        with connection.cursor() as cursor:
-            names = filled(cursor)
-    finally:
-        connection.close()
+    with asking(company.database_url) as cursor:
+        names = filled(cursor)
     return {
         (schema, name): company.query(f'select t::text from "{schema}"."{name}" t order by 1') for schema, name in names
     }
