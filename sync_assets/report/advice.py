@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sync_assets.account import Account
+from sync_assets.freshness import freshness, hours_since
 from sync_assets.report.figures import Figures, Trend
 from sync_assets.report.limits import MOST, NOTHING, SLOW, Recommendation, is_judged, limit_of
 from sync_assets.settings import SyncSettings
@@ -84,7 +85,7 @@ def _fell_back(sync: Figures, around: Around) -> Iterator[Recommendation]:
         return
     # Where it was synced just before, the source simply cannot tell what changed since, and no schedule mends that.
     hours = (sync.started_at - sync.previous_at).total_seconds() / 3600
-    if hours > around.settings.sync_fresh_hours:
+    if hours > _allowed(around, sync.entity):
         why = f": {sync.note}" if sync.note else ""
         yield Recommendation(
             sync.entity, "fell_back",
@@ -131,25 +132,33 @@ def _rows(table: str, account: str, column: str, entity: str) -> str:
 def _stale(syncs: Sequence[Figures], around: Around) -> Iterator[Recommendation]:
     """Of the accounts of this run, what neither this run nor a recent one has synced; one line per account."""
     tried = {sync.entity for sync in syncs}
-    allowed = around.settings.sync_fresh_hours
     stale: dict[str, dict[str, float | None]] = {}
     for entity, at in around.synced_at.items():
-        hours = (around.now - at).total_seconds() / 3600 if at else None
-        if entity not in tried and (hours is None or hours > allowed):
+        hours = hours_since(at, around.now) if at else None
+        if entity not in tried and (hours is None or hours > _allowed(around, entity)):
             account, _, name = entity.partition("/")
             stale.setdefault(account, {})[name] = hours
     for account, found in stale.items():
         never = [name for name, hours in found.items() if hours is None]
         late = [f"{name} ({hours:,.0f} hours ago)" for name, hours in found.items() if hours is not None]
+        limits = {_allowed(around, f"{account}/{name}") for name, hours in found.items() if hours is not None}
+        within = " or ".join(f"{limit:g}" for limit in sorted(limits))
         said = [
             f"never synced to the end: {', '.join(never)}" if never else "",
-            f"not synced within {allowed:g} hours: {', '.join(late)}" if late else "",
+            f"not synced within {within} hours: {', '.join(late)}" if late else "",
         ]
         whose = f"{account}/{next(iter(found))}" if len(found) == 1 else account
         yield Recommendation(
             whose, "freshness", "; ".join(filter(None, said)),
             f"switch on the schedule {account}_incremental_every_6_hours, or look at why its runs fail",
         )  # fmt: skip
+
+
+def _allowed(around: Around, entity: str) -> float:
+    """Hours after which an entity is stale, as its account has it."""
+    account, _, name = entity.partition("/")
+    known = around.accounts.get(account)
+    return freshness(known, around.settings, name).hours if known else around.settings.sync_fresh_hours
 
 
 def _quiet(syncs: Sequence[Figures], around: Around) -> Iterator[Recommendation]:

@@ -76,6 +76,9 @@ def test_what_nobody_synced_for_too_long_is_named_unless_this_run_tried() -> Non
     assert "kaiten_incremental_every_6_hours" in found.next_step
     assert advised(sync(**QUICK, name="tags"), synced_at={"kaiten/tags": None}) == []
     assert only(advised(sync(**QUICK), synced_at=at, settings={"sync_fresh_hours": 48})).entity == "kaiten/users"
+    own = (account(KAITEN_FRESH_HOURS="100,boards=2"),)
+    found = only(advised(sync(**QUICK), accounts=own, synced_at=at | {"kaiten/users": NOW}))
+    assert found.says == "not synced within 2 hours: boards (12 hours ago)", "as the account has it"
 
 
 TASKS: dict[str, Any] = {
