@@ -74,16 +74,16 @@ class Announcements:
             if self._connection is None:
                 time.sleep(left)
                 return False
+            # Some came along with the answer to a query.
+            told = {notify.payload for notify in self._connection.notifies}
+            self._connection.notifies.clear()
+            if not told.isdisjoint(self._accounts):
+                return True
             try:
                 select.select([self._connection], [], [], left)
                 self._connection.poll()
             except (psycopg2.Error, OSError, ValueError):
                 self.close()
-                continue
-            told = [notify.payload for notify in self._connection.notifies]
-            self._connection.notifies.clear()
-            if not {*told}.isdisjoint(self._accounts):
-                return True
         return False
 
     def _listening(self) -> Connection:

@@ -15,7 +15,7 @@ from sync_assets.orchestration.assets import OWNERS
 from sync_assets.orchestration.io_manager import failure
 from sync_assets.orchestration.jobs import Job
 from sync_assets.orchestration.report import REPORT
-from sync_assets.orchestration.sensors import TICK_SECONDS
+from sync_assets.orchestration.ticks import TICK_SECONDS
 from sync_assets.settings import SyncSettings, sync_settings
 
 KEY = dg.AssetKey(["sync", "automation"])

@@ -21,7 +21,7 @@ from sync_assets.orchestration.io_manager import failure
 from sync_assets.orchestration.jobs import Job
 from sync_assets.orchestration.report import REPORT
 from sync_assets.orchestration.resources import Sync
-from sync_assets.orchestration.sensors import TICK_SECONDS
+from sync_assets.orchestration.ticks import TICK_SECONDS
 from sync_assets.send import outbox
 from sync_assets.send.deliver import Delivered, deliver
 from sync_assets.settings import SyncSettings, sync_settings

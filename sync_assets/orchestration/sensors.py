@@ -1,7 +1,8 @@
-"""One sensor per system whose webhooks we receive: a tick watches the inbox and works off what comes, without a run.
+"""One sensor per system whose webhooks we receive: what comes is worked off at once, without a run.
 
-A tick ends about half a second before the next one may start, so there is nearly always one that waits for events; what
-it has to remember (connections, rests) is kept in this process.
+A tick looks at the inbox and tells what was done since the last. Between two ticks, which are five seconds apart, a
+thread of this process watches on; it ends by itself when no more ticks come. What has to be remembered (connections,
+rests) is kept in this process too.
 """
 
 from __future__ import annotations
@@ -18,12 +19,8 @@ from sync_assets.sync import Request
 from sync_assets.sync.look import Work
 from sync_assets.sync.watch import Watch
 
-TICK_SECONDS = 3.9
-"""Dagster starts ticks in slots five seconds apart, all sensors' at once, which takes it half a second and more on two
-cores. A tick that is not over when the next slot comes misses it, and its events wait for five seconds."""
-
 watches: dict[str, Watch] = {}
-"""By system: kept from tick to tick."""
+"""By system: kept from tick to tick, and at work between them."""
 
 
 def webhook_sensors(accounts: Sequence[Account], settings: SyncSettings) -> list[dg.SensorDefinition]:
@@ -45,7 +42,7 @@ def _sensor(system: System, accounts: Sequence[Account], settings: SyncSettings)
             if system.name not in watches:
                 watches[system.name] = Watch(accounts, settings)
             watch = watches[system.name]
-            works = watch.work(TICK_SECONDS)
+            works = watch.look()
             events = [event for name, work in works.items() for event in _materializations(watch, name, work)]
         except SyncError as e:
             return dg.SensorResult(skip_reason=str(e))

@@ -95,8 +95,11 @@ class Worker:
             self._connection.database.close()
             self._connection.meter.close()
 
-    def work_off(self, until: float, work: Work) -> None:
-        """Works until nothing is due, or until that moment of the monotonic clock has come. Raises nothing."""
+    def work_off(self, until: float, work: Work) -> bool:
+        """Works until nothing is due, or until that moment of the monotonic clock has come, and whether it has.
+
+        Raises nothing.
+        """
         self._until = until
         if time.monotonic() - self._made > STAYS_MADE:
             self.close()
@@ -104,9 +107,11 @@ class Worker:
             self.connection.database.transaction(partial(claims.recover, account=self.account.name, me=self._me))
             while self._round(work):
                 pass
+            return time.monotonic() >= until
         except SyncError as e:
             work.problem(str(e))
             self.close()
+            return False
 
     def tell(self, work: Work) -> None:
         """Adds what is left to do, and why nothing is asked of some entities."""

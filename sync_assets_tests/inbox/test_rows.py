@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from sync_assets.cli import app
 from sync_assets.errors import FixConfig
 from sync_assets.load.retention import tidy
+from sync_assets.sync import watch
 from sync_assets_tests.company import Company
 from sync_assets_tests.inbox.hints import hint, states, worked_off
 
@@ -124,18 +125,17 @@ def test_s9_events_and_what_was_sent_are_forgotten_when_their_time_is_over(
 
 
 def test_s9_a_watch_clears_the_inbox(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sync_assets.sync.watch import Watch
-
+    monkeypatch.setattr(watch, "LEFT_ALONE", 0.0)
     hint(company, "kaiten", "cards", 1)
     old = "update sync.webhook_events set state = 'done', done_at = now() - interval '31 days'"
     company.query(old)
-    watch = Watch([company.accounts["kaiten"]], company.settings)
+    ours = watch.Watch([company.accounts["kaiten"]], company.settings)
     try:
-        watch.work(0.0)
+        ours.look()
         assert states(company) == {}
         hint(company, "kaiten", "cards", 1)
         company.query(old)
-        watch.work(0.0)
+        ours.look()
         assert states(company) == {"done": 1}, "once an hour is enough"
     finally:
-        watch.close()
+        ours.close()

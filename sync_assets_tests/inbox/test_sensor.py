@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +15,7 @@ from sync_assets.load.announcements import Announcements
 from sync_assets.orchestration import sensors
 from sync_assets.orchestration.checks import inbox_checks
 from sync_assets.orchestration.resources import Sync
+from sync_assets.sync import watch
 from sync_assets_tests.company import Company
 from sync_assets_tests.faults.moments import wait_for
 from sync_assets_tests.inbox.hints import hint, states
@@ -34,11 +35,11 @@ def called(make_company: Callable[..., Company], grown: Company) -> Iterator[Com
 
 @pytest.fixture
 def tick(called: Company, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dg.SensorResult]:
-    """tick(system, seconds) -> what one tick of the system's sensor gives."""
+    """tick(system, left_alone) -> what one tick of the system's sensor gives, with nobody at work after it."""
     definitions = build_definitions(called.env)
 
-    def run(system: str = "kaiten", seconds: float = 0.0) -> dg.SensorResult:
-        monkeypatch.setattr(sensors, "TICK_SECONDS", seconds)
+    def run(system: str = "kaiten", left_alone: float = 0.0) -> dg.SensorResult:
+        monkeypatch.setattr(watch, "LEFT_ALONE", left_alone)
         sensor = definitions.resolve_sensor_def(f"{system}_webhooks")
         with dg.DagsterInstance.ephemeral() as instance:
             result = sensor(dg.build_sensor_context(instance=instance))
@@ -104,15 +105,62 @@ def test_an_announcement_of_its_own_account_ends_the_wait(called: Company) -> No
 def test_without_announcements_it_asks_by_itself(
     called: Company, tick: Callable[..., dg.SensorResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sync_assets.sync.watch.ASK_AGAIN", 0.05)
-    tick()
-    results: list[dg.SensorResult] = []
-    thread = threading.Thread(target=lambda: results.append(tick(seconds=2.0)))
-    thread.start()
+    monkeypatch.setattr(watch, "ASK_AGAIN", 0.05)
+    monkeypatch.setattr(watch, "ROUND", 0.05)
+    monkeypatch.setattr(Announcements, "wait", lambda _, seconds: time.sleep(seconds))
+    tick(left_alone=30.0)
     hint(called, "kaiten", "cards", min(called.sandbox.world.kaiten.cards))
     wait_for(lambda: states(called) == {"done": 1})
-    thread.join()
-    assert "1 events over 1 records" in said(results[0])
+    assert "1 events over 1 records" in said(tick())
+
+
+def test_what_comes_between_two_ticks_is_worked_off_at_once_and_told_by_the_next(
+    called: Company, tick: Callable[..., dg.SensorResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "ASK_AGAIN", 30.0)
+    card = min(called.sandbox.world.kaiten.cards)
+    tick(left_alone=30.0)
+    for turn in range(2):
+        called.sandbox.world.kaiten.update_card(card, title=f"turn {turn}")
+        hint(called, "kaiten", "cards", card)
+        called.query("select pg_notify('sync_inbox', 'kaiten')")
+        wait_for(lambda: "new" not in states(called) and "taken" not in states(called))
+    result = tick()
+    assert said(result) == "kaiten: 2 events over 2 records; cards 2 updated"
+    assert len(result.asset_events) == 1
+    hint(called, "kaiten", "cards", card)
+    called.query("select pg_notify('sync_inbox', 'kaiten')")
+    time.sleep(0.2)
+    assert states(called)["new"] == 1, "nobody was left at work"
+
+
+def test_whoever_is_left_alone_stops_and_lets_go_of_its_connections(
+    called: Company, tick: Callable[..., dg.SensorResult]
+) -> None:
+    tick(left_alone=0.3)
+    held = (
+        "select count(*) from pg_stat_activity"
+        " where application_name like 'sync_assets%' and datname = current_database()"
+    )
+    wait_for(lambda: called.query(held) == [(0,)])
+    hint(called, "kaiten", "cards", min(called.sandbox.world.kaiten.cards))
+    assert states(called) == {"new": 1}
+    assert "1 events over 1 records" in said(tick())
+
+
+def test_a_bug_of_the_time_between_is_red_in_the_next_tick(
+    called: Company, tick: Callable[..., dg.SensorResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tick()
+    with monkeypatch.context() as broken:
+        broken.setattr(Announcements, "wait", lambda *_: 1 / 0)
+        tick(left_alone=30.0)
+        kept = sensors.watches["kaiten"]._deputy
+        assert kept
+        kept.join()
+    with pytest.raises(ZeroDivisionError):
+        tick()
+    assert said(tick()) == "kaiten: 0 events over 0 records"
 
 
 def test_a_worker_keeps_what_took_time_to_make_and_between_ticks_one_connection(
@@ -138,16 +186,15 @@ def test_a_tick_that_is_over_for_dagster_alone_is_not_joined_by_the_next(
 ) -> None:
     tick()
     hint(called, "kaiten", "cards", min(called.sandbox.world.kaiten.cards))
-    watch = sensors.watches["kaiten"]
-    with watch._watching:
-        assert said(tick()) == "kaiten: 0 events over 0 records; the watch before this one is not over"
+    with sensors.watches["kaiten"]._looking:
+        assert said(tick()) == "kaiten: 0 events over 0 records; the look before this one is not over"
     assert states(called) == {"new": 1} and "1 events" in said(tick())
 
 
 def test_a_database_that_is_away_is_words_and_no_failure(
     make_company: Callable[..., Company], grown: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sensors, "TICK_SECONDS", 0.0)
+    monkeypatch.setattr(watch, "LEFT_ALONE", 0.0)
     monkeypatch.setattr("sync_assets.sync.worker.IMPATIENT", {"sync_database_wait_seconds": 0.1})
     env = {**grown.env, **HOOKS, "DATABASE_URL": "postgresql://nobody:canary-pw@127.0.0.1:1/none"}
     try:
