@@ -10,11 +10,12 @@ import json
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
+from queue import SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import quote
 
@@ -242,15 +243,17 @@ class AsDone(Generic[T]):
     def __init__(self) -> None:
         self._stop = threading.Event()
         self._pool = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="fetch")
-        self._pending: set[Future[T]] = set()
+        self._done: SimpleQueue[Future[T]] = SimpleQueue()
+        self._pending = 0
 
     def add(self, job: Callable[[threading.Event], T]) -> None:
-        self._pending.add(self._pool.submit(job, self._stop))
+        self._pending += 1
+        self._pool.submit(job, self._stop).add_done_callback(self._done.put)
 
     def __iter__(self) -> Iterator[T]:
         while self._pending:
-            done = next(iter(wait(self._pending, return_when=FIRST_COMPLETED).done))
-            self._pending.discard(done)
+            done = self._done.get()
+            self._pending -= 1
             yield done.result()
 
     def close(self) -> None:

@@ -37,6 +37,7 @@ class Page:
     after: Position | None = None
     sets: tuple[str, list[str]] | None = None  # (column, values): every record that has one of them is in this page
     oversized: dict[str, AnswerTooLarge] = field(default_factory=dict)  # by key: of these the record is only its head
+    frame: Any = None  # what the answer says around its records, where a dialect named its type and a parser took it
 
     def joined(self, other: Page) -> Page:
         """Both as one, as old as the older."""
@@ -91,16 +92,27 @@ class Splitter:
 
         self._key: KeyReader = key
 
-    def page(self, name: str, read: Whole | ById, answer: Answer, carry: bytes = b"") -> Page:
-        """Raises WrongShape where the list of records is not where the API has it."""
+    def page(
+        self,
+        name: str,
+        read: Whole | ById,
+        answer: Answer,
+        carry: bytes = b"",
+        frame: type[msgspec.Struct] = msgspec.Struct,
+    ) -> Page:
+        """`frame` is the type of what stands around the records, where these are in a field of the answer itself.
+
+        Raises WrongShape where the list of records is not where the API has it.
+        """
         try:
-            records, suspect = self._split(answer.body, read)
+            records, around = self._split(answer.body, read, frame)
         except WrongShape as e:
             raise e.at(page=name) from None
         if carry:
             records = [_carried(r, carry) for r in records]
+        suspect = around is None
         keys = None if carry or suspect else self._plain_keys(answer.body, read)
-        return Page(name, read, answer.seen, records, keys or [self._key(r) for r in records], suspect)
+        return Page(name, read, answer.seen, records, keys or [self._key(r) for r in records], suspect, frame=around)
 
     def _plain_keys(self, body: bytes, read: Whole | ById) -> list[str | None] | None:
         """The keys of a page in one go, where each is a number spelled plainly. None where it is not so simple."""
@@ -108,27 +120,33 @@ class Splitter:
             return None
         at = self._at if read.at is None else read.at
         try:
-            keys = [str(record.key) for record in _inside(body, at, of=_plainly_keyed(self._names[0]))]
+            found, _ = _inside(body, at, of=_plainly_keyed(self._names[0]))
+            keys = [str(record.key) for record in found]
         except MALFORMED:
             return None
         digits = "".join(keys)
         plain = digits.isascii() and digits.isdigit() and {key[:1] for key in keys}.isdisjoint(("", "0"))
         return [*keys] if plain and max(map(len, keys)) <= LONGEST_NUMBER else None
 
-    def _split(self, body: bytes, read: Whole | ById) -> tuple[list[bytes | msgspec.Raw], bool]:
+    def _split(
+        self, body: bytes, read: Whole | ById, frame: type[msgspec.Struct]
+    ) -> tuple[list[bytes | msgspec.Raw], Any]:
+        """The records, and what is around them; None for that where a parser refuses the answer."""
         at, single = self._at if read.at is None else read.at, isinstance(read, ById)
         place = f"${'.' + at if at else ''}"
         try:
-            found = _inside(body, at, of=msgspec.Raw if single else list[msgspec.Raw])
-            return [found] if single else found, False
+            found, around = _inside(body, at, of=msgspec.Raw if single else list[msgspec.Raw], frame=frame)
+            return [found] if single else found, around
         except msgspec.ValidationError as e:
+            if frame is not msgspec.Struct:
+                return self._split(body, read, msgspec.Struct)  # what is wrong may be the frame alone
             raise WrongShape(f"no record{'' if single else 's'} at {place}: {e}") from None
         except MALFORMED:
             try:
                 *above, name = at.split(".")
                 for part in above:
                     (body,) = scan.elements(body, part, single=True)
-                return list(scan.elements(body, name, single=single)), True
+                return list(scan.elements(body, name, single=single)), None
             except ValueError as e:
                 raise WrongShape(f"the answer is not JSON with records at {place}: {e}") from None
 
@@ -139,19 +157,20 @@ def _plainly_keyed(name: str) -> Any:
     return list[record]
 
 
-def _inside(body: bytes, at: str, of: Any) -> Any:
-    """What is at the path `at` of an answer, decoded as `of`."""
-    found = msgspec.json.decode(body, type=_envelope(at, of))
+def _inside(body: bytes, at: str, of: Any, frame: type[msgspec.Struct] = msgspec.Struct) -> tuple[Any, Any]:
+    """What is at the path `at` of an answer, decoded as `of`, and the whole answer as a `frame`."""
+    around = found = msgspec.json.decode(body, type=_envelope(at, of, frame))
     for name in at.split(".") if at else ():
         found = getattr(found, name)
-    return found
+    return found, around
 
 
 @lru_cache
-def _envelope(at: str, of: Any) -> Any:
-    for name in reversed(at.split(".") if at else ()):
+def _envelope(at: str, of: Any, frame: type[msgspec.Struct]) -> Any:
+    first, *more = at.split(".") if at else [""]
+    for name in reversed(more):
         of = msgspec.defstruct("Envelope", [(name, of)])
-    return of
+    return msgspec.defstruct("Envelope", [(first, of)], bases=(frame,), kw_only=True) if first else of
 
 
 def _carried(record: bytes | msgspec.Raw, carry: bytes) -> bytes:

@@ -24,6 +24,7 @@ from sync_assets.load.effort import Effort
 from sync_assets.load.holder import holder_is_dead, this_process
 from sync_assets.load.lost import close_lost
 from sync_assets.load.state import State
+from sync_assets.load.target import key_array
 from sync_assets.load.upsert import Counts
 
 WAIT_FOR_LEASE = 3.0
@@ -129,7 +130,10 @@ class Ledger:
             "insert into sync.sightings (account, entity, sweep, page, records, keys) values %s"
             " on conflict (account, entity, sweep, page) do update"
             " set records = sightings.records + excluded.records, keys = sightings.keys || excluded.keys",
-            [(self._account, self._entity, self.state.sweep, page, *what) for page, what in pages.items()],
+            [
+                (self._account, self._entity, self.state.sweep, page, records, key_array(keys))
+                for page, (records, keys) in pages.items()
+            ],
             template="(%s, %s, %s, %s, %s, %s::text[])",
         )
 

@@ -135,6 +135,12 @@ class Target:
         return "/".join(spelled)
 
 
+def key_array(keys: list[str]) -> str | list[str]:
+    """Keys as a text[] for a statement: numbers need no quotes, each of which would be looked for in every key."""
+    digits = "".join(keys)
+    return f"{{{','.join(keys)}}}" if digits.isascii() and digits.isdigit() else keys
+
+
 def target(cursor: Cursor, account: Account, entity: Entity, *, keeps_evidence: bool = True) -> Target:
     """Raises NotMigrated where the table is not there."""
     cursor.execute("set local search_path = ''")

@@ -18,7 +18,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from sync_assets import crash
 from sync_assets.load import changes
 from sync_assets.load.batch import HASH_BYTES, SEEN, Row
-from sync_assets.load.target import Target
+from sync_assets.load.target import Target, key_array
 
 # Documents lie in the row itself where they fit its page, and uncompressed beside it where they do not.
 STAGE = """
@@ -154,9 +154,7 @@ def changed(cursor: Cursor, target: Target, rows: dict[str, Row]) -> list[Row]:
     for shape in {row.read.shape for row in rows.values()}:
         keys = sorted(key for key, row in rows.items() if row.read.shape == shape)
         hashes = b"".join([rows[key].hash for key in keys])
-        # Numbers need no quotes, each of which would be looked for in every key.
-        sought = f"{{{','.join(keys)}}}" if target.one_number else keys
-        cursor.execute(differing, {"keys": sought, "hashes": hashes, "shape": shape})
+        cursor.execute(differing, {"keys": key_array(keys), "hashes": hashes, "shape": shape})
         for place, held in cursor:
             row = rows[keys[place]]
             row.held = held

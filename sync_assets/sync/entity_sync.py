@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
@@ -52,6 +52,7 @@ class EntitySync:
         self._progress = progress
         self._door = connection.door
         self._measured = Measured(connection)
+        self._mostly: Literal["unchanged", "held", "new"] = "unchanged"  # the rows of the last commit
         self._totals = Counts()
         self._complete = False
         self._began: datetime | None = None
@@ -190,14 +191,15 @@ class EntitySync:
         commit_behind(pages, records=settings.sync_batch_size, prepare=self._prepared, commit=self._commit)
 
     def _prepared(self, pages: list[Page]) -> Batch:
-        """A batch, with what its changed rows will need worked out.
+        """A batch, with what its changed rows will need worked out, where the last commit says that most of them are.
 
-        The look-up here only says where that is worth it. The transaction looks again: the commit under way may hold
-        another version of the same record.
+        Only the transaction knows which are: the commit under way may hold another version of the same record.
         """
         found = batch(pages, self.entity.sparse)
-        for row in self.connection.meter.transaction(partial(changed, target=self.target, rows=found.rows)):
-            row.prepare()
+        if self._mostly != "unchanged":
+            for row in found.rows.values():
+                row.held = self._mostly == "held"
+                row.prepare()
         return found
 
     def _commit(self, pages: list[Page], found: Batch) -> None:
@@ -222,6 +224,7 @@ class EntitySync:
         if not self.ledger.begin_commit(cursor):
             return Counts()
         rows = changed(cursor, self.target, found.rows)
+        self._mostly = "unchanged" if 2 * len(rows) <= len(found.rows) else "held" if rows[0].held else "new"
         log_id = self.state.log_id
         if pages[0].read.shape != self.entity.pushed_shape:  # what its sender leaves out teaches nothing of the API
             rows, notes = drift.watch(cursor, self.connection.account.name, self.entity.name, rows)

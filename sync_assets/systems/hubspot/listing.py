@@ -202,8 +202,8 @@ class _Listing:
             self._wide |= isinstance(e, AddressTooLong)
             answer = self._fetch.ask(self._read.path, only_ids, stop)
         name = f"{self._read.path.rpartition('/')[2]} from {after or 'the first'}"
-        page = self._fetch.splitter.page(name, self._read, answer)
-        cursor = told(answer, Listed).after
+        page = self._fetch.splitter.page(name, self._read, answer, frame=Listed)
+        cursor = (page.frame if isinstance(page.frame, Listed) else told(answer, Listed)).after
         if thin and page.keys:
             keys = [key for key in page.keys if key is not None]
             page = read_batch(self._fetch, self._read, self._read.path, keys, stop, name=name)
