@@ -55,6 +55,17 @@ MOMENTS: list[tuple[str, str, datetime | None]] = [
     ("moment", "2024-04-11T18:04:51+03:00", datetime(2024, 4, 11, 15, 4, 51, tzinfo=UTC)),
     ("moment", "2024-04-31T18:04:51+03:00", None),
     ("moment", "2024-04-30T18:04:51-00:60", None),
+    ("moment", "2024-04-28T18:04:51+14:59", datetime(2024, 4, 28, 3, 5, 51, tzinfo=UTC)),
+    ("moment", "2024-04-28T18:04:51+15:00", None),
+    ("moment", "2024-04-28T18:04:51+03:60", None),
+    ("moment", "2-24-04-28T18:04:51Z", None),
+    ("moment", "2024--4-28T18:04:51Z", None),
+    ("moment", "2024-04-28T18:04:T1Z", None),
+    ("moment", "2024-04-28T18:04:51+0::00", None),
+    ("moment", "2024-04-28T18:04:51.9.5Z", None),
+    ("moment", "٢024-04-28T18:04:51Z", None),
+    ("moment", " 024-04-28T18:04:51Z", None),
+    ("moment", "+024-04-28T18:04:51Z", None),
 ]
 
 CASES: list[tuple[str, str | None, Any]] = [
