@@ -26,7 +26,7 @@ ARRAY, BOUNDS, TEXT = Struct(">iii"), Struct(">ii"), 25
 
 
 class once(Generic[T]):  # noqa: N801  it stands where cached_property would
-    """functools.cached_property without its lock, which Python 3.11 takes for each value: a tenth of a record's cost."""
+    """functools.cached_property without its lock, which Python 3.11 takes for each value: a tenth of a record."""
 
     def __init__(self, work: Callable[[Any], T]) -> None:
         self._work = work

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,6 +18,10 @@ from sync_assets.load.batch import Row
 
 ENOUGH = 20
 """A batch of fewer changed records proves nothing about the API."""
+
+
+Alike = Counter[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]]
+"""How many rows have these names, of a read that omits those and adds those."""
 
 
 @dataclass
@@ -40,12 +44,17 @@ class Fields:
         return json.dumps(sets | {"named": self.named})
 
 
-def compare(fields: Fields, rows: Sequence[Row]) -> tuple[Fields, list[Row], list[str]]:
-    """What these changed rows teach: the fields as known now, the rows with gone fields carried over, and notes."""
-    alike: Counter[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = Counter()
+def alike(rows: Iterable[Row]) -> Alike:
+    """How many of these rows have which names; it can be counted before their transaction begins."""
+    found: Alike = Counter()
     for row in rows:
         if row.names is not None:  # else the slow path tells what is wrong with the record
-            alike[row.names, row.read.omits, row.read.adds] += 1
+            found[row.names, row.read.omits, row.read.adds] += 1
+    return found
+
+
+def compare(fields: Fields, rows: Sequence[Row], alike: Alike) -> tuple[Fields, list[Row], list[str]]:
+    """What these changed rows teach: the fields as known now, the rows with gone fields carried over, and notes."""
     if not alike:
         return fields, list(rows), []
     # Postgres holds no name with a NUL.
@@ -95,15 +104,17 @@ def _steady(fields: Fields, common: set[str], gone: set[str], *, enough: bool) -
     return (fields.steady & common) | (fields.steady & gone)
 
 
-def watch(cursor: Cursor, account: str, entity: str, rows: list[Row]) -> tuple[list[Row], list[str]]:
-    """Compares changed rows with the fields known so far and remembers what they teach."""
+def watch(
+    cursor: Cursor, account: str, entity: str, rows: list[Row], counted: Alike | None = None
+) -> tuple[list[Row], list[str]]:
+    """Compares changed rows with the fields known so far and remembers what they teach. `counted`: their `alike`."""
     if not rows:
         return rows, []
-    known = read(cursor, account, entity)
-    learnt, compared, notes = compare(known, rows)
+    known, counted = read(cursor, account, entity), alike(rows) if counted is None else counted
+    learnt, compared, notes = compare(known, rows, counted)
     if learnt != known:
         # Another sync may be learning too, and what it has learnt must not be forgotten.
-        learnt, compared, notes = compare(read(cursor, account, entity, lock=True), rows)
+        learnt, compared, notes = compare(read(cursor, account, entity, lock=True), rows, counted)
         save(cursor, account, entity, learnt)
     return compared, notes
 

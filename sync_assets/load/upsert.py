@@ -8,7 +8,7 @@ What the API shows wins over what was pushed before.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import psycopg2
@@ -147,16 +147,38 @@ class Counts:
         return self
 
 
-def changed(cursor: Cursor, target: Target, rows: dict[str, Row]) -> list[Row]:
+@dataclass(frozen=True)
+class Asked:
+    """What Postgres is asked about records of one shape: which of these keys it holds with another hash."""
+
+    shape: str
+    keys: list[str]
+    array: str | list[str]
+    hashes: bytes
+
+
+def asked(rows: Mapping[str, Row]) -> list[Asked]:
+    """The look-ups that `changed` needs, which can be made before its transaction begins."""
+    by_shape: dict[str, list[str]] = {}
+    for key, row in rows.items():
+        by_shape.setdefault(row.read.shape, []).append(key)
+    found = []
+    for shape, keys in by_shape.items():
+        keys.sort()
+        found.append(Asked(shape, keys, key_array(keys), b"".join([rows[key].hash for key in keys])))
+    return found
+
+
+def changed(
+    cursor: Cursor, target: Target, rows: Mapping[str, Row], look_ups: Sequence[Asked] | None = None
+) -> list[Row]:
     """The rows whose bytes are not those that are stored already; of each it is known then whether one is held."""
     found: list[Row] = []
     differing = _differing(target)
-    for shape in {row.read.shape for row in rows.values()}:
-        keys = sorted(key for key, row in rows.items() if row.read.shape == shape)
-        hashes = b"".join([rows[key].hash for key in keys])
-        cursor.execute(differing, {"keys": key_array(keys), "hashes": hashes, "shape": shape})
+    for look_up in asked(rows) if look_ups is None else look_ups:
+        cursor.execute(differing, {"keys": look_up.array, "hashes": look_up.hashes, "shape": look_up.shape})
         for place, held in cursor:
-            row = rows[keys[place]]
+            row = rows[look_up.keys[place]]
             row.held = held
             found.append(row)
     return sorted(found, key=lambda row: row.key)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
@@ -19,9 +19,10 @@ from sync_assets.extract.dialect import Answer
 from sync_assets.extract.fetch import Fetch
 from sync_assets.extract.pages import Page, Splitter
 from sync_assets.load import drift, nested, parents
-from sync_assets.load.batch import Batch, batch
+from sync_assets.load.batch import batch
 from sync_assets.load.database import BadValue
 from sync_assets.load.ledger import Ledger
+from sync_assets.load.prepared import Mostly, Prepared, prepared
 from sync_assets.load.slow_path import keep, reject, write_slowly
 from sync_assets.load.state import State
 from sync_assets.load.upsert import Counts, changed, seen_again, write
@@ -52,7 +53,7 @@ class EntitySync:
         self._progress = progress
         self._door = connection.door
         self._measured = Measured(connection)
-        self._mostly: Literal["unchanged", "held", "new"] = "unchanged"  # the rows of the last commit
+        self._mostly: Mostly = "unchanged"  # the rows of the last commit
         self._totals = Counts()
         self._complete = False
         self._began: datetime | None = None
@@ -61,7 +62,7 @@ class EntitySync:
         self._withheld: list[str] = []
         self._followed: datetime | None = None
         self._met: set[str] = set()
-        self._departures = Departures(self, lambda pages: self._commit(pages, batch(pages, entity.sparse)))
+        self._departures = Departures(self, lambda pages: self._commit(pages, self._prepared(pages)))
 
     @property
     def state(self) -> State:
@@ -190,26 +191,17 @@ class EntitySync:
         pages = in_time(pages, minutes=settings.sync_max_minutes)
         commit_behind(pages, records=settings.sync_batch_size, prepare=self._prepared, commit=self._commit)
 
-    def _prepared(self, pages: list[Page]) -> Batch:
-        """A batch, with what its changed rows will need worked out, where the last commit says that most of them are.
+    def _prepared(self, pages: list[Page]) -> Prepared:
+        return prepared(batch(pages, self.entity.sparse), self._mostly)
 
-        Only the transaction knows which are: the commit under way may hold another version of the same record.
-        """
-        found = batch(pages, self.entity.sparse)
-        if self._mostly != "unchanged":
-            for row in found.rows.values():
-                row.held = self._mostly == "held"
-                row.prepare()
-        return found
-
-    def _commit(self, pages: list[Page], found: Batch) -> None:
+    def _commit(self, pages: list[Page], ready: Prepared) -> None:
         crash.point("after read")
         if self._complete and self.state.began is None and self._began:
             self.state.began = self._began.isoformat()
-        slow = found.suspect
+        slow = ready.found.suspect
         while True:
             try:
-                counts = self.connection.database.transaction(partial(self._write, pages, found, slow))
+                counts = self.connection.database.transaction(partial(self._write, pages, ready, slow))
                 break
             except BadValue as e:
                 if slow:
@@ -220,14 +212,16 @@ class EntitySync:
         crash.point("after commit")
         self._committed(counts)
 
-    def _write(self, pages: list[Page], found: Batch, slow: bool, cursor: Cursor) -> Counts:
+    def _write(self, pages: list[Page], ready: Prepared, slow: bool, cursor: Cursor) -> Counts:
         if not self.ledger.begin_commit(cursor):
             return Counts()
-        rows = changed(cursor, self.target, found.rows)
+        found = ready.found
+        rows = changed(cursor, self.target, found.rows, ready.look_ups)
         self._mostly = "unchanged" if 2 * len(rows) <= len(found.rows) else "held" if rows[0].held else "new"
         log_id = self.state.log_id
         if pages[0].read.shape != self.entity.pushed_shape:  # what its sender leaves out teaches nothing of the API
-            rows, notes = drift.watch(cursor, self.connection.account.name, self.entity.name, rows)
+            counted = ready.alike if len(rows) == len(found.rows) else None
+            rows, notes = drift.watch(cursor, self.connection.account.name, self.entity.name, rows, counted)
             for note in notes:
                 self.outcome.remark(note)
         counts = (write_slowly if slow else write)(cursor, self.target, rows, log_id)
