@@ -165,7 +165,8 @@ class Budget:
         now = time.monotonic()
         # Without a limit the pauses that the source asks for hold all the same.
         gap = MARGIN / bucket.rate if bucket.rate else 0.0
-        while slots and slots[0] < now - 1.0:
+        # What was reserved and not used is over: after a pause of ours it would leave in a burst with what follows.
+        while slots and slots[0] < now - (gap or 1.0):
             slots.popleft()
         if not slots:
             block = max(1, int(bucket.rate / 5)) if bucket.rate else UNLIMITED_BLOCK

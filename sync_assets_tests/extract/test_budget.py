@@ -31,6 +31,16 @@ def test_requests_leave_at_the_rate_and_are_numbered_upwards(database: Database)
     assert 0.5 <= time.monotonic() - started < 1.5
 
 
+def test_after_a_pause_of_ours_what_was_reserved_does_not_leave_in_a_burst(database: Database) -> None:
+    one = budget(database, 20)
+    one.take("api", stop=None, max_wait=5)  # three more are reserved with it
+    time.sleep(0.3)
+    started = time.monotonic()
+    for _ in range(6):
+        one.take("api", stop=None, max_wait=5)
+    assert time.monotonic() - started > 4 / 20
+
+
 def test_without_a_limit_nobody_waits(database: Database) -> None:
     one = budget(database, 0)
     started = time.monotonic()

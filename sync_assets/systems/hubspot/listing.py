@@ -64,18 +64,22 @@ class _Listing:
     def __init__(self, read: ObjectList, fetch: Fetch, segments: list[Segment]) -> None:
         self._read = read
         self._fetch = fetch
-        self._may_split = read.cursors > 1 and not segments
+        self._may_split = read.cursors > 1 and len(segments) <= 1
         self._segments = segments or [Segment()]
         self._given: set[tuple[int, str]] = set()
         self._wide = read.named and len(",".join(fetch.names)) > URL_BYTES
-        self._requests: AsDone[tuple[Segment, Page, str | None]] = AsDone()
+        self._requests: AsDone[tuple[Segment, Page, str | None] | list[int]] = AsDone()
 
     def pages(self) -> Iterator[Page]:
         with closing(self._requests) as answers:
             for segment in self._segments:
                 if not segment.done:
                     self._requests.add(partial(self._ask, segment))
-            for segment, page, after in answers:
+            for found in answers:
+                if isinstance(found, list):
+                    self._split(found)
+                    continue
+                segment, page, after = found
                 if segment not in self._segments or segment.done:
                     continue  # given up while its request was under way
                 yield self._taken(segment, page, after)
@@ -100,12 +104,12 @@ class _Listing:
         elif following and segment.done and following.first is not None:
             # The end of the list before the next segment began: one of the two cursors is no id.
             self._give_up()
+        if not segment.done:
+            self._requests.add(partial(self._ask, segment))
         if self._may_split:
             self._may_split = False  # not again after giving up either
             if after is not None:
-                self._split(ids, after)
-        if not segment.done:
-            self._requests.add(partial(self._ask, segment))
+                self._look_for_parts(ids, after)
         page.after = self._position()
         return page
 
@@ -130,16 +134,24 @@ class _Listing:
 
     # Segments
 
-    def _split(self, ids: list[int], after: str) -> None:
-        if not after.isdigit() or not _ascends(ids, self._segments[0], after):
+    def _look_for_parts(self, ids: list[int], after: str) -> None:
+        """While the first cursor reads on: the search takes as long as some pages."""
+        if after.isdigit() and _ascends(ids, self._segments[0], after):
+            self._requests.add(partial(self._boundaries, int(after)))
+        else:
             self._fetch.remark(ONE_CURSOR)
-            return
-        for start in self._boundaries(int(after)):
-            segment = Segment(start)
-            self._segments.append(segment)
-            self._requests.add(partial(self._ask, segment))
 
-    def _boundaries(self, beyond: int) -> list[int]:
+    def _split(self, starts: list[int]) -> None:
+        first = self._segments[0]
+        if first.done or not (first.after or "").isdigit():
+            return  # at its end meanwhile, or it is no id after all
+        for start in starts:
+            if start > int(first.after or 0):
+                segment = Segment(start)
+                self._segments.append(segment)
+                self._requests.add(partial(self._ask, segment))
+
+    def _boundaries(self, beyond: int, stop: threading.Event) -> list[int]:
         """Ids that part the records into equal shares: from the rows that are here, else from the search."""
         entity = self._read.path.rpartition("/")[2]
         held = self._fetch.parents(entity, "true")
@@ -147,14 +159,14 @@ class _Listing:
             found = [held[len(held) * i // self._read.cursors] for i in range(1, self._read.cursors)]
         else:
             try:
-                found = self._ranks()
+                found = self._ranks(stop)
             except SyncError as e:
                 self._fetch.remark(f"read by one cursor: the search does not tell where to part the list ({e.what})")
                 return []
         return sorted({int(id) for id in found if int(id) > beyond})
 
-    def _ranks(self) -> list[int]:
-        total, _ = self._ranked(0, 0)
+    def _ranks(self, stop: threading.Event) -> list[int]:
+        total, _ = self._ranked(0, 0, stop)
         if total < WORTH_SPLITTING:
             return []
         found: list[int] = []
@@ -162,14 +174,14 @@ class _Listing:
         for rank in (total * i // self._read.cursors for i in range(1, self._read.cursors)):
             while rank - passed > 0:
                 step = min(rank - passed, RANK)
-                _, id = self._ranked(base, step - (base > 0))
+                _, id = self._ranked(base, step - (base > 0), stop)
                 if id is None:
                     return found
                 base, passed = id, passed + step
             found.append(base)
         return found
 
-    def _ranked(self, base: int, rank: int) -> tuple[int, int | None]:
+    def _ranked(self, base: int, rank: int, stop: threading.Event) -> tuple[int, int | None]:
         """How many records have an id above `base`, and the id of the one at `rank` among them."""
         body = {
             "filterGroups": [{"filters": [{"propertyName": "hs_object_id", "operator": "GT", "value": str(base)}]}],
@@ -178,7 +190,7 @@ class _Listing:
             "limit": 1,
             "after": rank,
         }
-        answer = self._fetch.ask(f"{self._read.path}/search", {}, threading.Event(), body=msgspec.json.encode(body))
+        answer = self._fetch.ask(f"{self._read.path}/search", {}, stop, body=msgspec.json.encode(body))
         page = self._fetch.splitter.page("the search for equal shares", self._read, answer)
         ids = _ids(page)
         return told(answer, Found).total, ids[0] if ids else None
