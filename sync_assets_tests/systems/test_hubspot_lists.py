@@ -53,6 +53,15 @@ def test_every_contact_comes_once_however_a_cursor_is_spelled(make_portal: MakeP
     assert (quarters(sandbox) <= starts(second)) == (after != "opaque")
 
 
+def test_the_first_cursor_reads_on_while_the_search_tells_where_to_part_the_list(make_portal: MakePortal) -> None:
+    company, sandbox = make_portal()
+    sandbox.faults.set("A5", path=f"{CONTACTS}/search", times=1, bytes=100, interval=0.3)
+    assert in_step(company).totals["fetched"] == 3200
+    asked = [r.path for r in sandbox.requests if r.path.startswith(CONTACTS)]
+    one, two = [i for i, path in enumerate(asked) if path.endswith("/search")][:2]
+    assert two - one > 5
+
+
 @pytest.mark.parametrize("after", CURSORS)
 def test_short_and_empty_pages_end_no_list(make_portal: MakePortal, after: str) -> None:
     company, _ = make_portal(after=after, short_pages="yes")

@@ -135,35 +135,33 @@ class _Listing:
     # Segments
 
     def _look_for_parts(self, ids: list[int], after: str) -> None:
-        """While the first cursor reads on: the search takes as long as some pages."""
-        if after.isdigit() and _ascends(ids, self._segments[0], after):
-            self._requests.add(partial(self._boundaries, int(after)))
-        else:
+        """Rows that are here tell at once; the search takes as long as some pages, and the first cursor goes on."""
+        if not after.isdigit() or not _ascends(ids, self._segments[0], after):
             self._fetch.remark(ONE_CURSOR)
+            return
+        held = self._fetch.parents(self._read.path.rpartition("/")[2], "true")
+        if len(held) >= WORTH_SPLITTING:
+            self._split([int(held[len(held) * i // self._read.cursors]) for i in range(1, self._read.cursors)])
+        else:
+            self._requests.add(self._search_for_parts)
+
+    def _search_for_parts(self, stop: threading.Event) -> list[int]:
+        try:
+            return self._ranks(stop)
+        except SyncError as e:
+            self._fetch.remark(f"read by one cursor: the search does not tell where to part the list ({e.what})")
+            return []
 
     def _split(self, starts: list[int]) -> None:
+        """Ids that part the records into equal shares; what the first cursor has passed meanwhile is its own."""
         first = self._segments[0]
         if first.done or not (first.after or "").isdigit():
-            return  # at its end meanwhile, or it is no id after all
-        for start in starts:
+            return
+        for start in sorted({*starts}):
             if start > int(first.after or 0):
                 segment = Segment(start)
                 self._segments.append(segment)
                 self._requests.add(partial(self._ask, segment))
-
-    def _boundaries(self, beyond: int, stop: threading.Event) -> list[int]:
-        """Ids that part the records into equal shares: from the rows that are here, else from the search."""
-        entity = self._read.path.rpartition("/")[2]
-        held = self._fetch.parents(entity, "true")
-        if len(held) >= WORTH_SPLITTING:
-            found = [held[len(held) * i // self._read.cursors] for i in range(1, self._read.cursors)]
-        else:
-            try:
-                found = self._ranks(stop)
-            except SyncError as e:
-                self._fetch.remark(f"read by one cursor: the search does not tell where to part the list ({e.what})")
-                return []
-        return sorted({int(id) for id in found if int(id) > beyond})
 
     def _ranks(self, stop: threading.Event) -> list[int]:
         total, _ = self._ranked(0, 0, stop)
