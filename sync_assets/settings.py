@@ -39,7 +39,8 @@ FORMER_NAMES = dict.fromkeys(
 
 FROM_FILE = "_FILE"
 ENV_FILE = "SYNC_ASSETS_ENV_FILE"
-SYSTEM_NAMES = sorted(path.name for path in Path(__file__).with_name("systems").iterdir() if path.name.isidentifier())
+SYSTEMS_FOLDER = Path(__file__).with_name("systems")
+SYSTEM_NAMES = sorted(path.parent.name for path in SYSTEMS_FOLDER.glob("*/__init__.py"))
 OURS = re.compile(rf"(DATABASE_URL|(SYNC|{'|'.join(SYSTEM_NAMES).upper()})_[A-Z0-9_]+){FROM_FILE}")
 """Variables that name a file of ours; others of that form (SSL_CERT_FILE) belong to other programs."""
 LARGEST_SECRET = 65_536

@@ -23,8 +23,7 @@ from sync_assets.load.changes import CHANNEL
 from sync_assets.load.database import Database
 from sync_assets.settings import SyncSettings
 
-OF_SEQUENCES = "%(accounts)s"
-DUE = f"{rule_work.DUE} union {sequence_steps.DUE.replace(OF_SEQUENCES, '%s')}"
+DUE = f"{rule_work.DUE} union {sequence_steps.DUE}"
 """One question on the connection that waits: whoever only waits holds no other."""
 
 ASK_AGAIN = 1.0
@@ -94,7 +93,6 @@ class Reactions:
             name="sync_assets automation watch",
             channel=CHANNEL,
             due=DUE,
-            more=[self._accounts] * sequence_steps.DUE.count(OF_SEQUENCES),
         )
         self._book: Book | None = None
         self._stamp: frozenset[tuple[str, int, int]] = frozenset()

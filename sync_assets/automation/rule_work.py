@@ -26,7 +26,7 @@ REGISTER = """
 insert into sync.rules (key, version, name, spec) values (%s, %s, %s, %s) on conflict (key, version) do nothing
 """
 
-DUE = "select distinct account from sync.change_events where account = any(%s) and rules_at is null"
+DUE = "select distinct account from sync.change_events where account = any(%(accounts)s) and rules_at is null"
 
 AT_ONCE = 500
 """Records of a backfill that are asked for in one go."""

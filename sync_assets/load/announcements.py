@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg2
@@ -26,13 +26,13 @@ UNUSED = "60s"
 # What is taken is by somebody else: whoever asks has nothing under way. Whether those still live a worker will see.
 DUE = """
 select distinct account from sync.webhook_events
- where account = any(%s) and state in ('new', 'waiting', 'taken')
+ where account = any(%(accounts)s) and state in ('new', 'waiting', 'taken')
    and (state = 'taken' or next_try_at <= clock_timestamp())
 """
 
 
 class Announcements:
-    """`due` is a query that answers accounts; its first parameter is the list of those that are meant."""
+    """`due` is a query that answers accounts; `%(accounts)s` are those that are meant, `more` its other parameters."""
 
     def __init__(
         self,
@@ -42,11 +42,12 @@ class Announcements:
         name: str = NAME,
         channel: str = CHANNEL,
         due: str = DUE,
-        more: Sequence[Any] = (),
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         self._url = plain_url(url)
         self._accounts = list(accounts)
-        self._name, self._channel, self._due, self._more = name, channel, due, more
+        self._name, self._channel, self._due = name, channel, due
+        self._given = {"accounts": self._accounts, **(more or {})}
         self._connection: Connection | None = None
 
     def close(self) -> None:
@@ -59,7 +60,7 @@ class Announcements:
         kept = self._connection is not None
         try:
             with self._listening().cursor() as cursor:
-                cursor.execute(self._due, (self._accounts, *self._more))
+                cursor.execute(self._due, self._given)
                 return [account for (account,) in cursor.fetchall()]
         except psycopg2.Error as e:
             self.close()

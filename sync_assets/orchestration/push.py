@@ -174,7 +174,7 @@ def tick(account: Account, settings: SyncSettings, *, seconds: float) -> Deliver
         name=f"sync_assets {account.name} way back",
         channel=outbox.CHANNEL,
         due=outbox.DUE,
-        more=(operations, settings.sync_way_back == "dry"),
+        more={"operations": operations, "dry": settings.sync_way_back == "dry"},
     )
     try:
         while True:

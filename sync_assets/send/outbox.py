@@ -65,7 +65,8 @@ CHANNEL = "sync_outbox"
 
 DUE = """
 select distinct o.account from sync.outbox o
- where o.account = any(%s) and o.operation = any(%s) and (o.rehearsed_at is null or not %s)
+ where o.account = any(%(accounts)s) and o.operation = any(%(operations)s)
+   and (o.rehearsed_at is null or not %(dry)s)
    and (o.state in ('pending', 'failed') and o.next_try_at <= clock_timestamp()
         or o.state = 'sending' and o.lease_until <= clock_timestamp())
    and not exists (select from sync.delivery d where d.account = o.account
