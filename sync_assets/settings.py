@@ -58,7 +58,7 @@ class SyncSettings(AlertSettings, UpkeepSettings):
     database_url: SecretStr | None = None
     sync_owner_database_url: SecretStr | None = None
     """For migrate and roles alone: the same database, as whoever owns its tables. Not set: DATABASE_URL."""
-    sync_batch_size: int = 1000
+    sync_batch_size: int = 2000
     """Records per commit, at least; a commit holds whole pages."""
     sync_overlap_seconds: int = 300
     """How far before its watermark an incremental sync starts."""

@@ -37,6 +37,7 @@ class Page:
     after: Position | None = None
     sets: tuple[str, list[str]] | None = None  # (column, values): every record that has one of them is in this page
     oversized: dict[str, AnswerTooLarge] = field(default_factory=dict)  # by key: of these the record is only its head
+    size: int = 0  # bytes of its answer
     frame: Any = None  # what the answer says around its records, where a dialect named its type and a parser took it
 
     def joined(self, other: Page) -> Page:
@@ -112,7 +113,16 @@ class Splitter:
             records = [_carried(r, carry) for r in records]
         suspect = around is None
         keys = None if carry or suspect else self._plain_keys(answer.body, read)
-        return Page(name, read, answer.seen, records, keys or [self._key(r) for r in records], suspect, frame=around)
+        return Page(
+            name,
+            read,
+            answer.seen,
+            records,
+            keys or [self._key(r) for r in records],
+            suspect,
+            size=len(answer.body),
+            frame=around,
+        )
 
     def _plain_keys(self, body: bytes, read: Whole | ById) -> list[str | None] | None:
         """The keys of a page in one go, where each is a number spelled plainly. None where it is not so simple."""

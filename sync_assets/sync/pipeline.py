@@ -12,6 +12,9 @@ from sync_assets.extract.pages import Page
 
 T = TypeVar("T")
 
+MOST_BYTES = 4_000_000
+"""Of the answers of one commit: long records come in smaller commits, so that memory does not depend on their length."""
+
 
 def in_time(pages: Iterator[Page], *, minutes: float) -> Iterator[Page]:
     """A source may grow faster than it is read: raises OutOfTime after so many minutes, between two pages."""
@@ -25,9 +28,9 @@ def in_time(pages: Iterator[Page], *, minutes: float) -> Iterator[Page]:
 def commit_behind(
     pages: Iterable[Page], *, records: int, prepare: Callable[[list[Page]], T], commit: Callable[[list[Page], T], None]
 ) -> None:
-    """Hands over whole pages as soon as they hold so many records; `prepare` runs while the last commit is under way.
+    """Hands over whole pages as soon as they hold so many records, or MOST_BYTES.
 
-    Pages read before the source failed are committed; then its RetryLater is raised again. At most two hand-overs are
+    `prepare` runs while the last commit is under way. Pages read before the source failed are committed; then its RetryLater is raised again. At most two hand-overs are
     in memory.
     """
     held: list[Page] = []
@@ -45,7 +48,7 @@ def commit_behind(
         try:
             for page in pages:
                 held.append(page)
-                if sum(len(p.records) for p in held) >= records:
+                if sum(len(p.records) for p in held) >= records or sum(p.size for p in held) >= MOST_BYTES:
                     hand_over()
         except RetryLater:
             hand_over()
