@@ -13,7 +13,7 @@ from sync_assets.extract.pages import Page
 T = TypeVar("T")
 
 MOST_BYTES = 4_000_000
-"""Of the answers of one commit: long records come in smaller commits, so that memory does not depend on their length."""
+"""Of the answers of one commit: long records come in smaller commits, and memory does not depend on their length."""
 
 
 def in_time(pages: Iterator[Page], *, minutes: float) -> Iterator[Page]:
@@ -30,8 +30,8 @@ def commit_behind(
 ) -> None:
     """Hands over whole pages as soon as they hold so many records, or MOST_BYTES.
 
-    `prepare` runs while the last commit is under way. Pages read before the source failed are committed; then its RetryLater is raised again. At most two hand-overs are
-    in memory.
+    `prepare` runs while the last commit is under way. Pages read before the source failed are committed; then its
+    RetryLater is raised again. At most two hand-overs are in memory.
     """
     held: list[Page] = []
     with ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
