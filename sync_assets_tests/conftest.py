@@ -9,10 +9,12 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 # At its own pace the collector takes a seventh of the suite's time, most of it while everything is being imported.
@@ -61,6 +63,14 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _authorities_read_once() -> Iterator[None]:
+    """Whom to trust takes 20 ms to read; httpx would for each of the tests' own clients, though all speak plain HTTP."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("httpx._transports.default.create_ssl_context", cache(httpx.create_ssl_context))
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Payloads that the project did not make."""
@@ -101,10 +111,11 @@ def grown_template(cluster: EmbeddedPostgres, template: str) -> str:
 def canary(request: pytest.FixtureRequest) -> Iterator[Canary]:
     bird = Canary()
     heard: list[str] = []
+    plain = logging.Formatter()
 
     class Ear(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            heard.append(f"{record.name} {logging.Formatter().format(record)}")
+            heard.append(f"{record.name} {plain.format(record)}")
 
     ear, root = Ear(logging.DEBUG), logging.getLogger()
     level = root.level
