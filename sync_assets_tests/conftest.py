@@ -65,7 +65,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _authorities_read_once() -> Iterator[None]:
-    """Whom to trust takes 20 ms to read; httpx would for each of the tests' own clients, though all speak plain HTTP."""
+    """Whom to trust takes 20 ms to read; httpx would do so for each client that a test makes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("httpx._transports.default.create_ssl_context", cache(httpx.create_ssl_context))
         yield
