@@ -87,8 +87,9 @@ def main() -> int:
             sandbox.faults.parse(text)
     except RefusedError as error:
         arguments.error(str(error))
-    for system in {name.partition(".")[0] for name, _ in given.switch} & {"hubspot", "kommo", "bitrix"}:
-        # Whoever sets its switches wants it: founded now and not under the first request.
+    switched = {name.partition(".")[0] for name, _ in given.switch} & sandbox.world.systems.keys()
+    for system in {"kaiten", "worksection"} | switched:
+        # Whoever sets its switches wants it, and two are small: founded now and not under the first request.
         sandbox.world.truth_rows(system, sandbox.world.system(system).entities()[0])
     # The seeded records live as long as the process: no collector should walk them again.
     gc.freeze()

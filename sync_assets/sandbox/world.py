@@ -15,9 +15,11 @@ from sync_assets.sandbox.dialect import Record, RefusedError, System, decode
 from sync_assets.sandbox.hubspot.api import HubSpot
 from sync_assets.sandbox.hubspot.company import HubSpotCompany
 from sync_assets.sandbox.kaiten.api import Kaiten
+from sync_assets.sandbox.kaiten.company import KaitenCompany
 from sync_assets.sandbox.kommo.api import Kommo
 from sync_assets.sandbox.kommo.company import KommoCompany
 from sync_assets.sandbox.worksection.api import Worksection
+from sync_assets.sandbox.worksection.company import WorksectionCompany
 
 SIZES = ("tiny", "demo", "bench")
 
@@ -146,9 +148,15 @@ class World:
         self._bitrix = Bitrix(self._dice("bitrix"), self.clock, self.lock, self.switches, size)
         known: tuple[System, ...] = (self._kaiten, self._worksection, self._hubspot, self._kommo, self._bitrix)
         self.systems: dict[str, System] = {system.name: system for system in known}
-        self.kaiten = self._kaiten.company
-        self.worksection = self._worksection.company
         self._steps = 0
+
+    @property
+    def kaiten(self) -> KaitenCompany:
+        return self._kaiten.company
+
+    @property
+    def worksection(self) -> WorksectionCompany:
+        return self._worksection.company
 
     @property
     def hubspot(self) -> HubSpotCompany:

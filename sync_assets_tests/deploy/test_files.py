@@ -5,16 +5,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib import metadata
+from importlib import import_module, metadata
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from dagster._cli import create_dagster_cli
-from dagster._daemon.cli import create_dagster_daemon_cli
-from dagster_webserver.cli import create_dagster_webserver_cli
 from typer.main import get_command
 
 from sync_assets.cli import app
@@ -38,9 +35,10 @@ from sync_assets_tests.deploy.commands import (
 PROCESSES = [*of_compose(), *of_systemd(), *of_helm(), *of_workflow(), *of_dockerfile(), *health_checks()]
 PROGRAMS: dict[str, Callable[[], Any]] = {
     "sync-assets": lambda: get_command(app),
-    "dagster": create_dagster_cli,
-    "dagster-daemon": create_dagster_daemon_cli,
-    "dagster-webserver": create_dagster_webserver_cli,
+    # Imported when they are looked at: the web server alone takes every process that collects the tests a second.
+    "dagster": lambda: import_module("dagster._cli").create_dagster_cli(),
+    "dagster-daemon": lambda: import_module("dagster._daemon.cli").create_dagster_daemon_cli(),
+    "dagster-webserver": lambda: import_module("dagster_webserver.cli").create_dagster_webserver_cli(),
 }
 OTHERS = {
     "DAGSTER_HOME", "DAGSTER_GRPC_MAX_WORKERS", "DAGSTER_CODE_HOST", "DAGSTER_CODE_PORT", "SYNC_ASSETS_ENV_FILE",

@@ -92,14 +92,23 @@ def test_p2_rows_twice_in_one_page_are_counted(make_portal: MakePortal) -> None:
 # P12
 
 
+def left_in_time(company: Company, kind: str, more_than: int) -> None:
+    """A sync of contacts that its time ends, with so many of them stored; a slow machine is given longer for as many
+    pages."""
+    for minutes in (0.02, 0.2, 2.0):
+        company.settings = company.settings.model_copy(update={"sync_max_minutes": minutes})
+        assert "SYNC_MAX_MINUTES" in str(failed(company.sync(kind, "hubspot", "contacts"), "contacts", RetryLater))
+        if company.count("contacts", "hubspot") > more_than:
+            break
+    assert company.count("contacts", "hubspot") > more_than, "what was read is kept"
+
+
 @pytest.mark.parametrize("after", ["id", "opaque"])
 def test_p12_a_list_that_never_ends_is_left_in_time_and_gone_on_from(make_portal: MakePortal, after: str) -> None:
-    company, sandbox = make_portal(2300, env={"SYNC_MAX_MINUTES": "0.02"}, after=after)
+    company, sandbox = make_portal(2300, after=after)
     sandbox.faults.set("P12", path=LIST, insert=150)
-    error = failed(company.sync("full", "hubspot", "contacts"), "contacts", RetryLater)
-    assert "SYNC_MAX_MINUTES" in str(error)
+    left_in_time(company, "full", 1000)
     held = company.count("contacts", "hubspot")
-    assert held > 1000, "what was read is kept"
     sandbox.faults.clear()
     company.settings = company.settings.model_copy(update={"sync_max_minutes": 5.0})
     with pages_of(sandbox) as pages:
@@ -109,13 +118,12 @@ def test_p12_a_list_that_never_ends_is_left_in_time_and_gone_on_from(make_portal
 
 
 def test_p12_a_search_that_never_ends_is_left_in_time(make_portal: MakePortal) -> None:
-    company, sandbox = make_portal(300, env={"SYNC_MAX_MINUTES": "0.02"})
+    company, sandbox = make_portal(300)
     in_step(company)
     before = watermark(company)
     sandbox.world.hubspot.stamp_all("contacts")
     sandbox.faults.set("P12", path=SEARCH, insert=500)
-    failed(company.sync("incremental", "hubspot", "contacts"), "contacts", RetryLater)
-    assert company.count("contacts", "hubspot") > 300
+    left_in_time(company, "incremental", 300)
     assert watermark(company) == before
     sandbox.faults.clear()
     company.settings = company.settings.model_copy(update={"sync_max_minutes": 5.0})

@@ -36,7 +36,8 @@ def recovered(company: Company) -> None:
 def test_a9_a_bomb_stops_at_the_door_and_costs_no_memory(
     make_portal: MakePortal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    company, sandbox = make_portal(300)
+    # As long as a slow machine may take to read so much: a request out of time would be asked again.
+    company, sandbox = make_portal(300, env={"SYNC_REQUEST_SECONDS": "120"})
     in_step(company)
     monkeypatch.setattr(http, "MAX_BODY", 16 * MB)
     fault = sandbox.faults.set("A9", path=LIST, mb=512)
@@ -137,7 +138,7 @@ def test_a12_two_thousand_properties_and_a_server_of_short_addresses(make_portal
 def test_a12_an_address_that_is_too_long_where_nobody_said_so_is_made_shorter(
     make_portal: MakePortal, url_bytes: int
 ) -> None:
-    company, sandbox = make_portal(300, url_bytes=str(url_bytes))
+    company, sandbox = make_portal(300, properties="40", url_bytes=str(url_bytes))
     with pages_of(sandbox, BATCH) as batches:
         in_step(company)
     assert len(batches) == 3

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -34,6 +34,17 @@ def test_the_same_seed_gives_the_same_bytes_and_the_same_life() -> None:
     for world in worlds:
         world.advance(5)
     assert everything(worlds[0]) == everything(worlds[1]) != first
+
+
+def test_a_company_is_the_same_whenever_somebody_first_looks_at_it() -> None:
+    early, late = World(seed=7), World(seed=7)
+    for world in (early, late):
+        world.clock.freeze(NOON)
+    before = everything(early)
+    for system in late.systems.values():
+        system.credentials()
+    late.clock.freeze(NOON + timedelta(hours=1))
+    assert {key: late.truth_rows(*key) for key in reversed(before)} == before
 
 
 def test_every_step_changes_each_system_and_moves_stamps_forward() -> None:

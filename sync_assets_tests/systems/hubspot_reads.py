@@ -13,7 +13,7 @@ from sync_assets_tests.company import Company
 
 CONTACTS = "/crm/v3/objects/contacts"
 ONE = "read by one cursor"
-FEW = {"hubspot.deals": "3", "hubspot.calls": "3"}
+FEW = {"hubspot.deals": "3", "hubspot.calls": "3", "hubspot.properties": "12"}
 
 MakePortal = Callable[..., tuple[Company, Sandbox]]
 

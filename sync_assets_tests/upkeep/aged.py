@@ -113,6 +113,7 @@ def tables(company: Company) -> dict[tuple[str, str], list[Any]]:
     """Every row of every table that has any, Dagster's own too."""
     with asking(company.database_url) as cursor:
         names = filled(cursor)
-    return {
+    each = {
         (schema, name): company.query(f'select t::text from "{schema}"."{name}" t order by 1') for schema, name in names
     }
+    return {name: rows for name, rows in each.items() if rows}

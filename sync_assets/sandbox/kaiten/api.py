@@ -22,7 +22,6 @@ from sync_assets.sandbox.dialect import (
     Record,
     RefusedError,
     Request,
-    System,
     Throttle,
     decode,
     encode,
@@ -30,6 +29,7 @@ from sync_assets.sandbox.dialect import (
     of_record,
     of_rows,
 )
+from sync_assets.sandbox.founding import FoundedLate
 from sync_assets.sandbox.kaiten import life, queries, replay, seed, shapes
 from sync_assets.sandbox.kaiten.company import ACTIVE, KaitenCompany
 from sync_assets.sandbox.kaiten.routes import ROUTES
@@ -41,7 +41,7 @@ PAGE = 100
 CACHED_PAGES = 256
 
 
-class Kaiten(System):
+class Kaiten(FoundedLate[KaitenCompany]):
     name = "kaiten"
 
     def __init__(
@@ -54,22 +54,24 @@ class Kaiten(System):
         cards: int | None,
         recorded: Path | None,
     ) -> None:
-        self._switches = switches
+        super().__init__(dice, clock, lock, switches, size)
         self._token = str(uuid.UUID(int=dice.getrandbits(128), version=4))
-        self.company = KaitenCompany(dice, clock, lock, bare=recorded is not None)
-        if recorded is not None:
-            replay.load(self.company, recorded)
-        else:
-            seed.found(self.company, size, cards)
-        self.webhooks = KaitenWebhooks(self.company, switches)
+        self._cards, self._recorded = cards, recorded
+        self.webhooks = KaitenWebhooks(self, switches)
         self.vendors = (self.webhooks,)
-        self.company.news.listener = self.heard
         self._pages: dict[str, Answer] = {}
         self._paged_revision = -1
+        if recorded is not None:
+            # Read at once: a folder that cannot be replayed is refused where it was named.
+            _ = self.company
 
-    @property
-    def revision(self) -> int:  # type: ignore[override]
-        return self.company.revision
+    def first_day(self) -> KaitenCompany:
+        company = KaitenCompany(self._dice, self.clock, self.lock, bare=self._recorded is not None)
+        if self._recorded is not None:
+            replay.load(company, self._recorded)
+        else:
+            seed.found(company, self._size, self._cards)
+        return company
 
     def credentials(self) -> dict[str, str]:
         return {"token": self._token}
@@ -88,12 +90,12 @@ class Kaiten(System):
         return Answer(403, b"")
 
     def limit_headers(self, throttle: Throttle) -> dict[str, str]:
-        seconds = self._switches["kaiten.reset"] == "seconds"
+        seconds = self.switches["kaiten.reset"] == "seconds"
         reset = max(1, round(throttle.wait)) if seconds else int(time.time() + throttle.wait) + 1
         return {"x-ratelimit-remaining": str(throttle.remaining), "x-ratelimit-reset": str(reset)}
 
     def throttled(self, throttle: Throttle) -> Answer:
-        body = b"" if self._switches["kaiten.throttle_body"] == "empty" else b'{"message":"Too many requests"}'
+        body = b"" if self.switches["kaiten.throttle_body"] == "empty" else b'{"message":"Too many requests"}'
         return Answer(429, body, headers=self.limit_headers(throttle))
 
     def answer(self, request: Request) -> Answer:
@@ -114,7 +116,7 @@ class Kaiten(System):
         return of_json({"message": "Method not allowed" if known else "Not found"}, 405 if known else 404)
 
     def written(self, row: bytes | Record) -> Answer:
-        if self._switches["kaiten.writes"] == "empty":
+        if self.switches["kaiten.writes"] == "empty":
             return Answer(200, b"")
         return of_record(row if isinstance(row, bytes) else encode(row))
 
@@ -174,7 +176,7 @@ class Kaiten(System):
     def card(self, _request: Request, id: int) -> Answer:
         card = self.company.cards.get(id)
         if card is None:
-            return self.missing() if self._switches["kaiten.missing_card"] == "403" else self.one("spaces", -1)
+            return self.missing() if self.switches["kaiten.missing_card"] == "403" else self.one("spaces", -1)
         return of_record(self.company.shelf.full(card))
 
     def card_list(self, request: Request) -> Answer:

@@ -16,7 +16,6 @@ from sync_assets.sandbox.webhooks.vendor import Event, Hook, Letter, Said, Vendo
 
 if TYPE_CHECKING:
     from sync_assets.sandbox.kaiten.api import Kaiten
-    from sync_assets.sandbox.kaiten.company import KaitenCompany
 
 MOST_URL = 4096
 
@@ -60,9 +59,9 @@ class KaitenWebhooks(Vendor):
     name = "kaiten"
     timeout = 10.0
 
-    def __init__(self, company: "KaitenCompany", switches: dict[str, str]) -> None:
-        super().__init__(switches, company.clock, company.lock)
-        self._company = company
+    def __init__(self, api: "Kaiten", switches: dict[str, str]) -> None:
+        super().__init__(switches, api.clock, api.lock)
+        self._api = api
 
     # Events.
 
@@ -83,14 +82,14 @@ class KaitenWebhooks(Vendor):
                 yield self._event(name, "cards", card, self._space_of_card(card), self._part(name, card, *rest))
 
     def _of_record(self, name: str, entity: str, id: int, *versions: Record) -> Event | None:
-        tables = self._company.tables
+        tables = self._api.company.tables
         if name == "update" and entity in OLD:
             return self._event(
                 f"{entity[:-1]}:update", entity, id, self._space(entity, id), self._update(entity, *versions)
             )
         if entity == "boards" and id in tables["boards"]:
             return self._event("board:add", entity, id, self._space_of_board(id), lambda: self._board(id))
-        if entity == "cards" and id in self._company.cards:
+        if entity == "cards" and id in self._api.company.cards:
             return self._event("card:add", entity, id, self._space_of_card(id), lambda: self._card(id))
         return None
 
@@ -98,7 +97,7 @@ class KaitenWebhooks(Vendor):
         return Event(name, entity, str(id), lambda: {"event": name, "data": body() | {"author": self._author()}}, space)
 
     def _author(self) -> Record:
-        first = next(iter(self._company.tables["users"].values()), {})
+        first = next(iter(self._api.company.tables["users"].values()), {})
         return _shown(first, ("id", "full_name", "username", "email"))
 
     def _space(self, entity: str, id: int) -> int | None:
@@ -113,11 +112,11 @@ class KaitenWebhooks(Vendor):
         return None
 
     def _space_of_board(self, id: int) -> int | None:
-        board = self._company.tables["boards"].get(id)
+        board = self._api.company.tables["boards"].get(id)
         return board["space_id"] if board else None
 
     def _space_of_card(self, id: int) -> int | None:
-        card = self._company.cards.get(id)
+        card = self._api.company.cards.get(id)
         return self._space_of_board(card.board_id) if card else None
 
     def _update(self, entity: str, old: Record, changes: Record) -> Callable[[], Record]:
@@ -127,18 +126,18 @@ class KaitenWebhooks(Vendor):
         return lambda: {"old": _shown(old, OLD[entity]), "changes": moved}
 
     def _board(self, id: int) -> Record:
-        tables = self._company.tables
+        tables = self._api.company.tables
         inside = {
             name: [row for row in tables[name].values() if row["board_id"] == id] for name in ("lanes", "columns")
         }
         return _shown(tables["boards"][id], (*BOARD, "space_id")) | inside
 
     def _card(self, id: int) -> Record:
-        shelf = self._company.shelf
-        return _shown(decode(shelf.full(self._company.cards[id])), ADDED_CARD)
+        shelf = self._api.company.shelf
+        return _shown(decode(shelf.full(self._api.company.cards[id])), ADDED_CARD)
 
     def _part(self, name: str, card: int, id: int, role: int = 1, before: int = 1) -> Callable[[], Record]:
-        tables = self._company.tables
+        tables = self._api.company.tables
         keys = {"card_id": card, "user_id": id}
         match name:
             case "tag:add":

@@ -21,12 +21,12 @@ from sync_assets.sandbox.dialect import (
     Record,
     RefusedError,
     Request,
-    System,
     Throttle,
     decode,
     encode,
     of_json,
 )
+from sync_assets.sandbox.founding import FoundedLate
 from sync_assets.sandbox.limits import Limit
 from sync_assets.sandbox.worksection import auth, seed
 from sync_assets.sandbox.worksection.actions import ACTIONS
@@ -38,28 +38,26 @@ from sync_assets.sandbox.worksection.webhooks import WorksectionWebhooks
 ADMIN, USER = "/api/admin/v2", "/api/oauth2"
 
 
-class Worksection(System):
+class Worksection(FoundedLate[WorksectionCompany]):
     name = "worksection"
-    company: WorksectionCompany
 
     def __init__(
         self, dice: random.Random, clock: Clock, lock: threading.RLock, switches: dict[str, str], size: str
     ) -> None:
-        self.switches = switches
+        super().__init__(dice, clock, lock, switches, size)
         self._key = f"{dice.getrandbits(128):032x}"
         self._token = words.uid(dice)
-        self.company = WorksectionCompany(dice, clock, lock, float(switches["worksection.utc_offset"]))
-        seed.found(self.company, size)
-        self.views = Views(self.company, child_tags=switches["worksection.child_tags"] == "yes")
-        self.webhooks = WorksectionWebhooks(self.company, switches)
+        self.views = Views(self, child_tags=switches["worksection.child_tags"] == "yes")
+        self.webhooks = WorksectionWebhooks(switches, clock, lock)
         self.vendors = (self.webhooks,)
-        self.company.news.listener = self.heard
         self._cache: dict[str, Answer] = {}
         self._cached_revision = -1
 
-    @property
-    def revision(self) -> int:  # type: ignore[override]
-        return self.company.revision
+    def first_day(self) -> WorksectionCompany:
+        offset = float(self.switches["worksection.utc_offset"])
+        company = WorksectionCompany(self._dice, self.clock, self.lock, offset)
+        seed.found(company, self._size)
+        return company
 
     def credentials(self) -> dict[str, str]:
         return {"key": self._key, "access_token": self._token}

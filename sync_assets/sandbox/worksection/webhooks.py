@@ -7,16 +7,13 @@ again, since the vendor documents no retry.
 
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from msgspec import MsgspecError
 
 from sync_assets.sandbox.dialect import Record, decode, encode
 from sync_assets.sandbox.webhooks.news import Heard
 from sync_assets.sandbox.webhooks.vendor import Event, Hook, Letter, Said, Vendor
-
-if TYPE_CHECKING:
-    from sync_assets.sandbox.worksection.company import WorksectionCompany
 
 # Those that can be asked for; reopen_task stands in an example only.
 EVENTS = frozenset(
@@ -28,9 +25,6 @@ MOST_FAILURES = 10
 class WorksectionWebhooks(Vendor):
     name = "worksection"
     secrets: ClassVar[tuple[str, ...]] = ("password", "user")
-
-    def __init__(self, company: "WorksectionCompany", switches: dict[str, str]) -> None:
-        super().__init__(switches, company.clock, company.lock)
 
     def events(self, heard: list[Heard]) -> Iterable[Event]:
         for (event,) in heard:
