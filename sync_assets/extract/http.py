@@ -276,16 +276,15 @@ class Door:
 
 def _must_be_json(answer: Answer) -> None:
     body = answer.body.strip()
-    said = answer.headers.get("content-type", "no content type")
-    kind = said.split(";")[0][:40]
-    charset = CHARSET.search(said)
+    kind = answer.headers.get("content-type", "no content type")
+    charset = CHARSET.search(kind)
     if charset and charset.group(1).lower() not in ("utf-8", "utf8", "us-ascii"):
         raise SourceUnavailable(f"the answer declares the charset {charset.group(1)[:20]}; JSON is UTF-8")
     if body[:1] not in (b"[", b"{"):
         tag = re.match(rb"<[!/]?[A-Za-z]+>?", body)
         start = f", starts with {tag.group().decode()}" if tag else ""
         start = ", starts with a byte order mark" if body[:3] == b"\xef\xbb\xbf" else start
-        raise SourceUnavailable(f"the answer is not JSON: {kind}, {len(answer.body)} bytes{start}")
+        raise SourceUnavailable(f"the answer is not JSON: {kind.split(';')[0][:40]}, {len(answer.body)} bytes{start}")
     if body[-1:] != (b"]" if body[:1] == b"[" else b"}"):
         raise SourceUnavailable(f"the answer was cut short after {len(answer.body)} bytes")
 

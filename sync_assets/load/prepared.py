@@ -11,7 +11,7 @@ from typing import Literal
 
 from sync_assets.load import drift
 from sync_assets.load.batch import Batch
-from sync_assets.load.upsert import Asked, asked
+from sync_assets.load.look_up import Asked, asked
 
 Mostly = Literal["unchanged", "held", "new"]
 """What most rows of a commit were."""

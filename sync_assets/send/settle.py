@@ -18,8 +18,9 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from sync_assets import crash
 from sync_assets.load.batch import batch
 from sync_assets.load.database import BadValue
+from sync_assets.load.look_up import changed
 from sync_assets.load.target import Target
-from sync_assets.load.upsert import Counts, changed, write
+from sync_assets.load.upsert import Counts, write
 from sync_assets.operation import Conflict, Held, Letter, Operation
 from sync_assets.sync import Connected
 

@@ -22,10 +22,11 @@ from sync_assets.load import drift, nested, parents
 from sync_assets.load.batch import batch
 from sync_assets.load.database import BadValue
 from sync_assets.load.ledger import Ledger
+from sync_assets.load.look_up import changed
 from sync_assets.load.prepared import Mostly, Prepared, prepared
 from sync_assets.load.slow_path import keep, reject, write_slowly
 from sync_assets.load.state import State
-from sync_assets.load.upsert import Counts, changed, seen_again, write
+from sync_assets.load.upsert import Counts, seen_again, write
 from sync_assets.sync.connection import Connected
 from sync_assets.sync.departures import Departures
 from sync_assets.sync.effort import Measured

@@ -42,12 +42,15 @@ def paced(lab: Lab, plan: Plan, tell: Tell) -> Scenario:
     """Orders and items into empty tables. Fifty requests may leave at once, so the limit's pace can be beaten."""
     found = Scenario(f"{plan.orders:,} Bitrix orders and their items at {plan.rate:g} requests/s")
     label, runs, in_a_request = "first load", [], PAGE * COMMANDS
+    pace = {"BITRIX_RATE": f"{plan.rate:g}"}
     for _ in range(plan.repeats):
         # Another portal each time, whose bucket is not full of the last run's requests.
         with shop(plan, rate=plan.rate, latency_ms=plan.latency_ms) as source:
             database = lab.database(source)
-            lab.run(source, database, "full", "order_statuses,users,catalogs,products")  # nobody need look for parents
-            runs.append(lab.run(source, database, "full", ",".join(LISTS)))
+            lab.run(
+                source, database, "full", "order_statuses,users,catalogs,products", env=pace
+            )  # nobody looks for parents
+            runs.append(lab.run(source, database, "full", ",".join(LISTS), env=pace))
             tell(label, runs[-1])
             least = sum(-(-source.count(name) // in_a_request) for name in LISTS) + 2  # profile and scope
     found.rows[label] = median(runs)

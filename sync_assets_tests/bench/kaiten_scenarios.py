@@ -46,7 +46,7 @@ def paced(lab: Lab, plan: Plan, tell: Tell) -> Scenario:
         with company(cards, rate=plan.rate, latency_ms=plan.latency_ms) as source:
             runs = []
             for _ in range(plan.repeats):
-                runs.append(lab.run(source, lab.database(source), "full"))
+                runs.append(lab.run(source, lab.database(source), "full", env={"KAITEN_RATE": f"{plan.rate:g}"}))
                 tell(label, runs[-1])
             least = least_requests(source)
         found.rows[label] = median(runs)

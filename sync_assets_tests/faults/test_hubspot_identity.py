@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sync_assets.errors import CallVendor, Forbidden, FuseBlown, SyncError, WrongShape
+from sync_assets.sync import pipeline
 from sync_assets_tests.company import Company
 from sync_assets_tests.faults.recovery import assert_recovered, failed
 from sync_assets_tests.faults.trap import trap
@@ -163,9 +164,10 @@ def test_v8_of_equal_names_in_one_object_the_last_counts(mirror: Mirror, options
 
 
 def test_v9_more_values_than_a_statement_has_parameters(
-    make_company: Callable[..., Company], make_sandbox: Any
+    make_company: Callable[..., Company], make_sandbox: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In one commit: 1,000 contacts of 400 properties."""
+    monkeypatch.setattr(pipeline, "MOST_BYTES", 1 << 40)
     sandbox = make_sandbox(
         switches={"hubspot.properties": "400", "hubspot.contacts": "1000", "hubspot.deals": "0", "hubspot.calls": "0"}
     )

@@ -116,6 +116,7 @@ def test_s8_the_receiver_reads_and_changes_no_table_at_all(guarded: Guarded) -> 
 
 
 def test_s8_the_receiver_puts_events_into_the_inbox_and_they_are_told(guarded: Guarded) -> None:
+    guarded.ask("writer", "delete from sync.webhook_events")
     now = guarded.ask("receiver", "select clock_timestamp()")[0][0]
     events = [
         accepted(Event("card:update", "cards", str(key), identity=f"s8-{key}", payload=b"{}"), account="kaiten",

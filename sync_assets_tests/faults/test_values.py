@@ -12,8 +12,9 @@ from sync_assets.errors import AnswerTooLarge
 from sync_assets.extract import http
 from sync_assets.load.batch import Row
 from sync_assets.load.database import Database
+from sync_assets.load.look_up import changed
 from sync_assets.load.target import target
-from sync_assets.load.upsert import changed, write
+from sync_assets.load.upsert import write
 from sync_assets.sandbox.faults import Fault
 from sync_assets_tests.company import Company
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from sync_assets.sandbox.server import Sandbox
 from sync_assets.sync.look import Work
 from sync_assets_tests.company import Company
+from sync_assets_tests.faults.moments import wait_for
 from sync_assets_tests.inbox.hints import hint, hurry, states, worked_off, worker
 from sync_assets_tests.load.test_ledger import opened
 
@@ -41,6 +43,8 @@ def test_an_outage_however_long_kills_no_event(grown: Company, fault: str, optio
         work = worked_off(grown, sync_webhook_attempts=2)
         assert says in "; ".join(work.problems) and work.events == 0
         hurry(grown)
+        # An answer that nobody waits for any more may ask to wait, too.
+        wait_for(lambda: not any(thread.name.startswith("fetch") for thread in threading.enumerate()))
         grown.query("update sync.budgets set paused_until = '-infinity'")
     assert {a for _, a in attempts(grown)} == {0} and set(states(grown)) == {"waiting"}
     grown.sandbox.faults.clear()

@@ -13,9 +13,10 @@ from sync_assets.entity import ById, Entity, Whole
 from sync_assets.extract.pages import Page, key_reader
 from sync_assets.load.batch import batch
 from sync_assets.load.database import Database
+from sync_assets.load.look_up import changed
 from sync_assets.load.slow_path import write_slowly
 from sync_assets.load.target import Target, target
-from sync_assets.load.upsert import Counts, changed, write
+from sync_assets.load.upsert import Counts, write
 
 LIST = Whole("/by-hand")
 

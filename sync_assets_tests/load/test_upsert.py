@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from sync_assets.entity import ById, Entity, Whole
 from sync_assets.load.batch import batch
-from sync_assets.load.upsert import Counts, changed, write
+from sync_assets.load.look_up import changed
+from sync_assets.load.upsert import Counts, write
 from sync_assets_tests.company import Company
 from sync_assets_tests.load.hand import LIST, Hand, counts, hand
 
