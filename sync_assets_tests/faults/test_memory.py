@@ -18,6 +18,8 @@ from sync_assets_tests.company import Company
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
 
 FEW, MANY = 2_500, 25_000
+BATCH = "1000"
+"""Two commits are in memory at a time: the few fill them too."""
 
 
 def cost(company: Company, kind: str) -> dict[str, Any]:
@@ -36,7 +38,7 @@ def test_d10_ten_times_the_rows_take_no_more_memory(
     peaks: dict[str, list[int]] = {"created": [], "unchanged": []}
     for contacts in (FEW, MANY):
         switches = {"hubspot.contacts": str(contacts), "hubspot.deals": "1", "hubspot.calls": "1"}
-        company = make_company(make_sandbox(switches=switches))
+        company = make_company(make_sandbox(switches=switches), SYNC_BATCH_SIZE=BATCH)
         for counted in peaks:
             found = cost(company, "full")
             assert found["counts"][counted] == contacts
