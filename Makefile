@@ -25,7 +25,7 @@ up: install      ## embedded Postgres, sandbox, Dagster UI and daemon until Ctrl
 	@exec $(VENV)/bin/sync-assets up
 
 test: install lint   ## lint and the whole suite
-	@exec $(PY) -m pytest -n 4 --dist worksteal
+	@exec $(PY) -m pytest -n 3 --dist worksteal
 
 lint: install    ## ruff, mypy --strict, import-linter
 	@$(VENV)/bin/ruff check .
