@@ -48,13 +48,15 @@ class Watch:
         self._looking = threading.Lock()
 
     def close(self) -> None:
-        self._relieve()
-        self._close()
+        try:
+            self._relieve()
+        finally:
+            self._close()
 
     def look(self) -> dict[str, Work]:
         """Works off what is due, and watches on until the next look. What was done for each account since the last.
 
-        Raises nothing: what went wrong is in its words, a bug of the time between at the look after it.
+        What went wrong is in its words. Raises only what was a bug in the time between.
         """
         # Whoever asked before may have given up waiting for the answer, while the work goes on.
         if not self._looking.acquire(blocking=False):
@@ -108,17 +110,16 @@ class Watch:
 
     def _watch(self) -> None:
         try:
-            until = time.monotonic() + LEFT_ALONE
             asked = time.monotonic()
+            until, more = asked + LEFT_ALONE, False
             # Python waits for this thread before it ends.
             while not self._relieved.is_set() and threading.main_thread().is_alive():
                 if (left := until - time.monotonic()) <= 0:
                     self._close()
                     return
-                told = self._announcements.wait(min(ROUND, left))
-                if told or time.monotonic() - asked >= ASK_AGAIN:
-                    while self._work_off(time.monotonic() + ROUND) and not self._relieved.is_set():
-                        pass
+                due = more or self._announcements.wait(min(ROUND, left))
+                if due or time.monotonic() - asked >= ASK_AGAIN:
+                    more = self._work_off(time.monotonic() + ROUND)
                     asked = time.monotonic()
         except BaseException as e:  # noqa: BLE001  it is raised where somebody looks
             self._bug = e

@@ -148,6 +148,22 @@ def test_whoever_is_left_alone_stops_and_lets_go_of_its_connections(
     assert "1 events over 1 records" in said(tick())
 
 
+def test_whoever_is_left_alone_stops_though_there_is_always_more_to_do(
+    called: Company, tick: Callable[..., dg.SensorResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tick()
+    monkeypatch.setattr(watch, "ASK_AGAIN", 0.0)
+    with monkeypatch.context() as busy:
+        busy.setattr(watch.Watch, "_work_off", lambda *_: not time.sleep(0.01))
+        tick(left_alone=0.3)
+        deputy = sensors.watches["kaiten"]._deputy
+        assert deputy
+        deputy.join(10.0)
+        ended = not deputy.is_alive()
+        sensors.watches["kaiten"]._relieve()
+    assert ended
+
+
 def test_a_bug_of_the_time_between_is_red_in_the_next_tick(
     called: Company, tick: Callable[..., dg.SensorResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
