@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -40,7 +41,12 @@ class Transport(httpx.HTTPTransport):
             logging.getLogger(noisy).setLevel(logging.WARNING)
         named = (os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")) if trust_env else ()
         super().__init__(verify=_authorities((*named, certifi.where()), trust_env), **options)
-        self._pool._network_backend = _Backend()
+        self._backend = self._pool._network_backend = _Backend()
+
+    def close(self) -> None:
+        """For good, also where other threads still ask: their requests end as on a lost connection."""
+        self._backend.close()
+        super().close()
 
 
 @cache
@@ -50,8 +56,20 @@ def _authorities(_places: tuple[str | None, ...], trust_env: bool) -> ssl.SSLCon
 
 
 class _Backend(httpcore.NetworkBackend):
+    """Knows what it opened: a pool forgets the connections that were being made while it closed."""
+
     def __init__(self) -> None:
         self._backend = httpcore.SyncBackend()
+        self._open: set[_Stream] = set()
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            streams = list(self._open)
+        for stream in streams:
+            stream.end()
 
     def connect_tcp(
         self,
@@ -61,16 +79,26 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
+        if self._closed:
+            raise httpcore.ConnectError("closed")
         timeout = _left(timeout, httpcore.ConnectTimeout)
-        return _Stream(self._backend.connect_tcp(host, port, timeout, local_address, socket_options))
+        inner = self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
+        stream = _Stream(inner, self._open.discard)
+        with self._lock:
+            if not self._closed:
+                self._open.add(stream)
+                return stream
+        stream.close()
+        raise httpcore.ConnectError("closed")
 
     def sleep(self, seconds: float) -> None:
         self._backend.sleep(seconds)
 
 
 class _Stream(httpcore.NetworkStream):
-    def __init__(self, stream: httpcore.NetworkStream) -> None:
+    def __init__(self, stream: httpcore.NetworkStream, closed: Callable[[_Stream], None]) -> None:
         self._stream = stream
+        self._closed = closed
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return self._stream.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
@@ -79,13 +107,25 @@ class _Stream(httpcore.NetworkStream):
         self._stream.write(buffer, _left(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
+        self._closed(self)
         self._stream.close()
+
+    def end(self) -> None:
+        """Closes it under the hands of whoever waits for it, and wakes them: closing alone would not."""
+        with suppress(OSError):
+            self.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        self.close()
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         timeout = _left(timeout, httpcore.ConnectTimeout)
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout))
+        try:
+            self._stream = self._stream.start_tls(ssl_context, server_hostname, timeout)
+        except BaseException:
+            self.close()
+            raise
+        return self
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)

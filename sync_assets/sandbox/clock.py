@@ -36,7 +36,9 @@ class Clock:
         return moment
 
     def advance(self, seconds: float) -> None:
+        """The next instant is at least so much after the last one, also where a burst ran ahead of real time."""
         self._shift += timedelta(seconds=seconds)
+        self._last += timedelta(seconds=max(seconds, 0.0))
 
     def freeze(self, at: datetime | None = None) -> None:
         """Hold real time still; stamps still differ by a millisecond each while `distinct` is set."""
