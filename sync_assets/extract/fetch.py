@@ -21,6 +21,7 @@ from urllib.parse import quote
 
 from sync_assets.entity import ById, Each, OffsetPages, Own, OwnById, Params, Requested, Whole
 from sync_assets.errors import PageLoop, SourceUnavailable, SyncError
+from sync_assets.extract.along import Along
 from sync_assets.extract.dialect import Answer
 from sync_assets.extract.pages import Page, Position, Splitter
 
@@ -55,6 +56,7 @@ class Fetch:
     """What the token may not read of an entity whose other parts are read: nothing follows from not seeing it."""
     claims: list[tuple[int, int]] = field(default_factory=list)
     """For each list that told its own total: that total, and the records that it showed."""
+    along: Along = field(default_factory=Along)
 
     def pages(
         self, reads: Sequence[Requested], *, since: str | None = None, resume: Position | None = None

@@ -169,6 +169,7 @@ class EntitySync:
             remark=self.outcome.remark,
             withheld=self._withheld,
             claims=self._claims,
+            along=self.request.along,
         )
 
     def _ask(

@@ -10,8 +10,10 @@ from psycopg2 import sql
 from sync_assets import crash
 from sync_assets.entity import Entity
 from sync_assets.errors import DatabaseUnavailable, SyncError
+from sync_assets.extract.along import Along
 from sync_assets.sync import Connected, Outcome, Request, sync_entity
 from sync_assets.sync.belongings import belongings
+from sync_assets.sync.plan import of_parents
 
 
 @dataclass
@@ -52,10 +54,12 @@ def look(
     for key in keys:
         crash.point(f"at {entity.name} {key}")
     request = replace(_request(entity, tuple(keys)), pushed=pushed or {})
-    outcome = sync_entity(connection, entity, request)
+    others = list(belongings(connection.account, entity, request.ids or request.parents))
+    along = Along([read for other, of_it in others if of_it.parents for read in of_parents(other, of_it.parents)])
+    outcome = sync_entity(connection, entity, replace(request, along=along))
     work.add(entity.name, outcome)
-    for other, of_it in belongings(connection.account, entity, request.ids or request.parents):
-        work.add(other.name, sync_entity(connection, other, of_it))
+    for other, of_it in others:
+        work.add(other.name, sync_entity(connection, other, replace(of_it, along=along)))
     return outcome
 
 

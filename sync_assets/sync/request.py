@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from sync_assets.extract.along import Along
 from sync_assets.load.upsert import Counts
 
 Kind = Literal["full", "incremental", "selective", "webhook", "reconcile"]
@@ -22,6 +23,7 @@ class Request:
     pushed: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
     """Of `ids` the records that came with webhooks, in order, for where the API shows none; null: it was deleted."""
     parents: tuple[str, ...] = ()  # all that belongs to these, by an entity's `of_parents`
+    along: Along = field(default_factory=Along)  # what this sync and those after it share
     allow_deletions: int | None = None
     run_id: str | None = None
 

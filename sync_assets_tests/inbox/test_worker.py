@@ -122,7 +122,32 @@ def test_an_order_brings_its_items_payments_shipments_and_properties_along(grown
     work = worked_off(grown, "bitrix")
     assert work.problems == [] and work.outcomes["order_items"].totals["deleted"] >= 2
     assert {"orders", "order_items", "payments", "shipments", "order_properties"} == work.outcomes.keys()
-    assert len(asked(grown, "bitrix")) <= 8, "two to begin with, two for the orders, one for each that belongs to them"
+    assert len(asked(grown, "bitrix")) <= 4, "two to begin with, one for all of them, one for the order that is gone"
+    grown.assert_world_equals_postgres("bitrix")
+    grown.assert_ledger_adds_up()
+
+
+def test_p11_what_was_refused_along_with_an_order_is_asked_for_by_itself(grown: Company) -> None:
+    bitrix = grown.sandbox.world.bitrix
+    orders = sorted(grown.truth("orders", "bitrix"))[:3]
+    for order in orders:
+        bitrix.replace_items(order, [{"productId": 0, "price": 7}])
+    struck = grown.sandbox.faults.set("P11", system="bitrix", share=0.5, times=1, path="order.list")
+    grown.sandbox.requests.clear()
+    hint(grown, "bitrix", "orders", *orders)
+    assert worked_off(grown, "bitrix").problems == [] and struck.strikes == 1
+    grown.assert_world_equals_postgres("bitrix")
+
+
+def test_more_orders_than_a_batch_holds_with_what_belongs_to_them(grown: Company) -> None:
+    bitrix = grown.sandbox.world.bitrix
+    orders = sorted(grown.truth("orders", "bitrix"))[:23]
+    for order in orders:
+        bitrix.replace_items(order, [{"productId": 0, "price": 7} for _ in range(60 if order == orders[0] else 1)])
+    grown.sandbox.requests.clear()
+    hint(grown, "bitrix", "orders", *orders)
+    assert worked_off(grown, "bitrix").records == len(orders) == 23
+    assert len(asked(grown, "bitrix")) <= 6, "two to begin with, three batches, and the second page of one order"
     grown.assert_world_equals_postgres("bitrix")
     grown.assert_ledger_adds_up()
 

@@ -115,19 +115,46 @@ class Results:
             raise WrongShape(f"the answer is no batch's: {e}") from None
 
 
+class Ahead(Results):
+    """What was answered earlier, each command by a batch of its own perhaps."""
+
+    def __init__(self, places: Sequence[tuple[Results, int]]) -> None:
+        self._places = places
+
+    def more(self, position: int) -> bool:
+        results, there = self._places[position]
+        return results.more(there)
+
+    def answer(self, position: int) -> Answer:
+        results, there = self._places[position]
+        return results.answer(there)
+
+    def refused(self, position: int) -> SyncError | None:
+        results, there = self._places[position]
+        return results.refused(there)
+
+    def outcome(self, position: int) -> Answer | Refused:
+        results, there = self._places[position]
+        return results.outcome(there)
+
+
 def carried_out(fetch: Fetch, commands: Sequence[Command], stop: threading.Event | None = None) -> Results:
-    """One request with up to fifty commands, of which one that fails stops no other."""
+    """One request with up to fifty commands, of which one that fails stops no other; none if all were asked ahead."""
+    if ahead := fetch.along.taken([str(command) for command in commands]):
+        return Ahead(ahead)
     body = {"halt": 0, "cmd": {f"c{n}": str(command) for n, command in enumerate(commands)}}
     path = f"batch/{commands[0].method}"
     return Results(fetch.ask(path, {}, stop or threading.Event(), body=msgspec.json.encode(body)))
 
 
-def what_each_gave(fetch: Fetch, commands: Sequence[Command]) -> list[Answer | Refused]:
+def what_each_gave(fetch: Fetch, commands: Sequence[Command], ahead: Sequence[Command] = ()) -> list[Answer | Refused]:
     """The results of one batch; a command that failed for a reason that may pass is tried once more, alone.
 
-    Raises what it failed for the second time.
+    Those `ahead` are in the same batch, for whoever carries them out next.
+    Raises what a command failed for the second time.
     """
-    found = carried_out(fetch, commands)
+    found = carried_out(fetch, [*commands, *ahead])
+    fetch.along.answers |= {str(command): (found, n) for n, command in enumerate(ahead, len(commands))}
     outcomes = []
     for n, command in enumerate(commands):
         outcome = found.outcome(n)

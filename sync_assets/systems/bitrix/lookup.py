@@ -13,6 +13,7 @@ from sync_assets.extract.pages import Page
 from sync_assets.systems.bitrix.api import is_gone
 from sync_assets.systems.bitrix.commands import COMMANDS, Command, Refused, query, what_each_gave
 from sync_assets.systems.bitrix.numbered import allowed
+from sync_assets.systems.bitrix.sets import OfChangedOrders
 
 
 @dataclass(frozen=True)
@@ -26,20 +27,24 @@ class Lookup(OwnById):
     at_once: int = COMMANDS
 
     def look(self, fetch: Fetch, keys: Sequence[str]) -> Iterator[tuple[str, Page | SyncError]]:
-        """A RecordGone says the vendor's own error for a record that does not exist."""
-        step = COMMANDS // 2 if self.per else COMMANDS
+        """A RecordGone says the vendor's own error for a record that does not exist.
+
+        What belongs to the records is asked for along with them where it is wanted next.
+        """
+        sets = [read for read in fetch.along.reads if isinstance(read, OfChangedOrders)]
+        step = COMMANDS // ((2 if self.per else 1) + len(sets))
         for i in range(0, len(keys), step):
             some = keys[i : i + step]
-            listed = dict(self._listed(fetch, some))
+            listed = dict(self._listed(fetch, some, [read.command(int(key)) for read in sets for key in some]))
             yield from listed.items()
             if hidden := [key for key in some if key not in listed]:
                 yield from self._by_themselves(fetch, hidden)
 
-    def _listed(self, fetch: Fetch, keys: Sequence[str]) -> Iterator[tuple[str, Page]]:
+    def _listed(self, fetch: Fetch, keys: Sequence[str], along: Sequence[Command]) -> Iterator[tuple[str, Page]]:
         commands = [command for n, key in enumerate(keys) for command in self._commands(n, key)]
         each = len(commands) // len(keys)
         as_listed = Whole(self.path, at=self.rows)
-        for key, found in zip(keys, what_each_gave(fetch, commands)[each - 1 :: each], strict=True):
+        for key, found in zip(keys, what_each_gave(fetch, commands, along)[each - 1 :: each], strict=True):
             if isinstance(found, Answer):
                 page = fetch.splitter.page(f"{self.path}, id {key}", as_listed, found)
                 if page.keys == [key]:

@@ -42,7 +42,7 @@ class OfChangedOrders(Own):
         while left:
             alone = bool(refused)
             batch = [refused.pop(0)] if alone else list(left)
-            found = carried_out(fetch, [self._command(order, left[order]) for order in batch], stop)
+            found = carried_out(fetch, [self.command(order, left[order]) for order in batch], stop)
             for n, order in enumerate(batch):
                 if (refusal := found.refused(n)) is not None:
                     if alone:
@@ -65,7 +65,8 @@ class OfChangedOrders(Own):
         whole.sets = ("bitrix_order_id", [str(order) for order in orders])
         return whole
 
-    def _command(self, order: int, after: int) -> Command:
+    def command(self, order: int, after: int = 0) -> Command:
+        """Asks for an order's rows behind that id."""
         return Command(self.path, query({"orderId": order, ">id": after}, order="id", start=-1))
 
     def _name(self, order: int) -> str:
