@@ -12,6 +12,9 @@ from sync_assets.extract.pages import Page
 
 T = TypeVar("T")
 
+FIRST = 4
+"""The first commit is so many times smaller than the others: until it begins, Postgres has nothing to do."""
+
 MOST_BYTES = 4_000_000
 """Of the answers of one commit: long records come in smaller commits, and memory does not depend on their length."""
 
@@ -28,27 +31,28 @@ def in_time(pages: Iterator[Page], *, minutes: float) -> Iterator[Page]:
 def commit_behind(
     pages: Iterable[Page], *, records: int, prepare: Callable[[list[Page]], T], commit: Callable[[list[Page], T], None]
 ) -> None:
-    """Hands over whole pages as soon as they hold so many records, or MOST_BYTES.
+    """Hands over whole pages as soon as they hold so many records, or MOST_BYTES; the first time a FIRST-th of them.
 
     `prepare` runs while the last commit is under way. Pages read before the source failed are committed; then its
     RetryLater is raised again. At most two hand-overs are in memory.
     """
     held: list[Page] = []
+    enough = records // FIRST
     with ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
         under_way: Future[None] | None = None
 
         def hand_over() -> None:
-            nonlocal held, under_way
+            nonlocal held, under_way, enough
             prepared = prepare(held)
             if under_way:
                 under_way.result()
             under_way = writer.submit(commit, held, prepared) if held else None
-            held = []
+            held, enough = [], records
 
         try:
             for page in pages:
                 held.append(page)
-                if sum(len(p.records) for p in held) >= records or sum(p.size for p in held) >= MOST_BYTES:
+                if sum(len(p.records) for p in held) >= enough or sum(p.size for p in held) >= MOST_BYTES:
                     hand_over()
         except RetryLater:
             hand_over()
