@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import Any
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
-from psycopg2.extras import execute_values
 
 from sync_assets.account import Account
 from sync_assets.entity import Entity
@@ -77,16 +76,20 @@ class Ledger:
 
         Raises FencedOff where another sync took over.
         """
+        # Two statements at one go, the second with a look of its own: the first may have waited for the commit whose
+        # answer was lost.
+        mine = (self._account, self._entity, self.state.fence)
         cursor.execute(
             "update sync.metadata set lease_until = clock_timestamp() + make_interval(secs => %s)"
-            " where account = %s and entity = %s and lease_fence = %s",
-            (self._lease, self._account, self._entity, self.state.fence),
+            " where account = %s and entity = %s and lease_fence = %s;"
+            " select commits from sync.logs where id = %s and exists"
+            " (select from sync.metadata where account = %s and entity = %s and lease_fence = %s)",
+            (self._lease, *mine, self.state.log_id, *mine),
         )
-        if cursor.rowcount == 0:
-            raise FencedOff(entity=self._entity)
-        cursor.execute("select commits from sync.logs where id = %s", (self.state.log_id,))
         row = cursor.fetchone()
-        return row is not None and row[0] == self._commits
+        if row is None:
+            raise FencedOff(entity=self._entity)
+        return bool(row[0] == self._commits)
 
     def beside_another(self, cursor: Cursor) -> bool:
         """Whether another sync of the entity, which writes as this one may, has begun and not ended."""
@@ -103,39 +106,43 @@ class Ledger:
         position: Position | None = None,
         sighted: bool = False,
     ) -> None:
-        cursor.execute(
+        counted = cursor.mogrify(
             "update sync.logs set fetched = fetched + %s, created = created + %s, updated = updated + %s,"
             " unchanged = unchanged + %s, stale = stale + %s, repeated = repeated + %s, rejected = rejected + %s,"
             " deleted = deleted + %s, merged = merged + %s, commits = commits + 1 where id = %s",
             (counts.fetched, *vars(counts).values(), deleted, merged, self.state.log_id),
         )
-        if sighted:
-            self.sight(cursor, sightings(pages or ()))
-        if position is not None:
-            self._save(
-                cursor,
-                {
-                    "sweep": self.state.sweep,
-                    "seen": self.state.sweep_seen,
-                    "position": position,
-                    "began": self.state.began,
-                    "saved": time.time(),
-                },
-            )
+        seen = self._sighted(cursor, sightings(pages or ())) if sighted else []
+        cursor.execute(b";".join([counted, *seen, *self._saved(cursor, position)]))
 
     def sight(self, cursor: Cursor, pages: Mapping[str, tuple[int, list[str]]]) -> None:
         """Remembers what a sweep saw: for each page the number of its records and the keys among them."""
-        execute_values(
-            cursor,
-            "insert into sync.sightings (account, entity, sweep, page, records, keys) values %s"
-            " on conflict (account, entity, sweep, page) do update"
-            " set records = sightings.records + excluded.records, keys = sightings.keys || excluded.keys",
-            [
-                (self._account, self._entity, self.state.sweep, page, records, key_array(keys))
-                for page, (records, keys) in pages.items()
-            ],
-            template="(%s, %s, %s, %s, %s, %s::text[])",
-        )
+        for statement in self._sighted(cursor, pages):
+            cursor.execute(statement)
+
+    def _sighted(self, cursor: Cursor, pages: Mapping[str, tuple[int, list[str]]]) -> list[bytes]:
+        return [
+            cursor.mogrify(
+                "insert into sync.sightings (account, entity, sweep, page, records, keys)"
+                " values (%s, %s, %s, %s, %s, %s::text[])"
+                " on conflict (account, entity, sweep, page) do update"
+                " set records = sightings.records + excluded.records, keys = sightings.keys || excluded.keys",
+                (self._account, self._entity, self.state.sweep, page, records, key_array(keys)),
+            )
+            for page, (records, keys) in pages.items()
+        ]
+
+    def _saved(self, cursor: Cursor, position: Position | None) -> list[bytes]:
+        if position is None:
+            return []
+        state = self.state
+        saved = {"sweep": state.sweep, "seen": state.sweep_seen, "position": position, "began": state.began}
+        return [
+            cursor.mogrify(
+                "update sync.metadata set cursor = %s where account = %s and entity = %s",
+                (json.dumps(saved | {"saved": time.time()}), self._account, self._entity),
+            )
+        ]
 
     def committed(self) -> None:
         self._commits += 1
@@ -288,9 +295,3 @@ class Ledger:
     def no_sweep(self) -> None:
         """Declares this sync a partial read: what an unfinished sweep left stays as it is."""
         self.state.began = None
-
-    def _save(self, cursor: Cursor, saved: dict[str, Any]) -> None:
-        cursor.execute(
-            "update sync.metadata set cursor = %s where account = %s and entity = %s",
-            (json.dumps(saved), self._account, self._entity),
-        )
