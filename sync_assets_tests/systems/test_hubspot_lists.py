@@ -164,7 +164,8 @@ def test_d1_killed_between_segments_it_goes_on_where_each_of_them_stopped(
     make_portal: MakePortal, after: str, several: int
 ) -> None:
     company, sandbox = make_portal(after=after)
-    killed = process(company, "contacts", ACCOUNT="hubspot", SYNC_ASSETS_CRASH_AT="after commit")
+    later = {"SYNC_BATCH_SIZE": "8000"}  # the first commit is a fourth of that: all segments have begun by then
+    killed = process(company, "contacts", ACCOUNT="hubspot", SYNC_ASSETS_CRASH_AT="after commit", **later)
     words, _ = killed.communicate(timeout=40)
     assert killed.returncode == -signal.SIGKILL, words
     assert len(segments(company)) == several
