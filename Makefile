@@ -24,8 +24,16 @@ demo: install    ## the whole product against the sandbox, in under a minute
 up: install      ## embedded Postgres, sandbox, Dagster UI and daemon until Ctrl-C
 	@exec $(VENV)/bin/sync-assets up
 
-test: install lint   ## lint and the whole suite
-	@exec $(PY) -m pytest -n 3 --dist worksteal
+test: install    ## lint and the whole suite, beside each other
+	@exec $(MAKE) --no-print-directory -j2 linted suite
+
+# What lint says comes in one piece, between the lines of the suite.
+linted:
+	@said=$$($(MAKE) --no-print-directory lint 2>&1); code=$$?; printf '\n%s\n' "$$said"; exit $$code
+
+# Tests run make too; they are none of this one's jobs.
+suite:
+	@unset MAKEFLAGS MFLAGS; exec $(PY) -m pytest -n 3 --dist worksteal
 
 lint: install    ## ruff, mypy --strict, import-linter
 	@$(VENV)/bin/ruff check .
@@ -42,4 +50,4 @@ bench: install   ## the figures of the README
 lock:            ## requirements.lock from pyproject.toml
 	$(UV) pip compile --universal --python-version 3.11 --no-annotate --no-header --quiet --group dev pyproject.toml -o requirements.lock
 
-.PHONY: help install demo up test lint secrets bench lock
+.PHONY: help install demo up test linted suite lint secrets bench lock

@@ -7,18 +7,17 @@ from typing import Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, SecretStr, field_validator, model_validator
 
 from sync_assets.errors import MissingSetting
 
 MIDNIGHT = 24 * 60
 
 
-class AlertSettings(BaseSettings):
+class AlertSettings(BaseModel):
     """Addresses are looked at in `settings`, with those of every other kind."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, validate_default=True)
 
     sync_alert_slack_url: SecretStr | None = None
     """An incoming webhook in Slack's form, which Mattermost and others take too. Whoever has the address may post."""

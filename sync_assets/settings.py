@@ -1,5 +1,8 @@
 """The environment, and nothing else, becomes typed settings. A `.env` file in the working folder is part of it.
 
+Decision: no pydantic-settings. Whatever it is given, it looks for the rest in the process environment by the bare names
+of the fields, so that somebody else's RATE or WEBHOOK_SECRET would become ours; and it takes ten times as long.
+
 NAME_FILE stands for each of our variables NAME: what the file of that path holds is its value. A path is never shown,
 for whoever mixes the two up has written the secret itself there.
 """
@@ -14,15 +17,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from sync_assets.addresses import host_of, safe_url
 from sync_assets.alert_settings import AlertSettings
 from sync_assets.errors import FixConfig, MissingSetting
 from sync_assets.upkeep_settings import UpkeepSettings
 
-T = TypeVar("T", bound=BaseSettings)
+T = TypeVar("T", bound=BaseModel)
 
 FORMER_NAMES = dict.fromkeys(
     (
@@ -53,7 +55,7 @@ SHORTEST_HOURS, LONGEST_HOURS = 0.05, 87_600.0
 class SyncSettings(AlertSettings, UpkeepSettings):
     """What holds for every account."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, validate_default=True)
 
     database_url: SecretStr | None = None
     sync_owner_database_url: SecretStr | None = None
@@ -158,10 +160,10 @@ class SyncSettings(AlertSettings, UpkeepSettings):
         return safe_url(value, setting="SYNC_ALERT_TELEGRAM_URL")
 
 
-class AccountSettings(BaseSettings):
+class AccountSettings(BaseModel):
     """What one account of a system needs. Subclasses name the variables; secrets are SecretStr."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, validate_default=True)
 
     where: ClassVar[Mapping[str, str]] = {}
     """Where a person finds each required value."""

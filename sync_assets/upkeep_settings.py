@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 Days = Annotated[int, Field(ge=1)]
 
 
-class UpkeepSettings(BaseSettings):
+class UpkeepSettings(BaseModel):
     """What expires when; the inbox, the outbox and what happened to records have settings of their own."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, validate_default=True)
 
     sync_upkeep: Literal["off", "dry", "on"] = "dry"
     """Whether the clean-up jobs remove what has expired; dry says what would go. Their schedules run where it is on,

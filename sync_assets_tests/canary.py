@@ -14,6 +14,8 @@ from psycopg2 import sql
 from sync_assets_tests.asking import asking
 from sync_assets_tests.databases import filled
 
+WRITTEN = sql.SQL("select {} where exists (select from {} where xmin::text::bigint >= {})")
+
 
 def forms(secret: str) -> set[str]:
     raw = secret.encode()
@@ -43,15 +45,20 @@ class Canary:
         found = self.sings(text)
         assert not found, f"a secret is in {where}: {', '.join(found)}"
 
-    def check_database(self, url: str) -> None:
-        """Every table, whatever it is for."""
+    def check_database(self, url: str, since: int = 0) -> None:
+        """Every table, whatever it is for; `since`: what was written from that transaction on."""
         if not self._forms:
             return
         with asking(url) as cursor:
-            for schema, table in filled(cursor):
+            tables = [sql.Identifier(*name) for name in filled(cursor)]
+            if since:
+                each = (WRITTEN.format(sql.Literal(n), table, sql.Literal(since)) for n, table in enumerate(tables))
+                cursor.execute(sql.SQL(" union all ").join(each))
+                tables = [tables[n] for (n,) in cursor.fetchall()]
+            for table in tables:
                 rows = io.BytesIO()
-                cursor.copy_expert(sql.SQL("copy {} to stdout").format(sql.Identifier(schema, table)), rows)
-                self.check(f"the table {schema}.{table}", rows.getvalue())
+                cursor.copy_expert(sql.SQL("copy {} to stdout").format(table), rows)
+                self.check(f"the table {'.'.join(table.strings)}", rows.getvalue())
 
     def check_folder(self, folder: Path) -> None:
         if self._forms:

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
@@ -30,6 +30,7 @@ from sync_assets_tests.asking import let_go  # noqa: E402
 from sync_assets_tests.canary import Canary  # noqa: E402
 from sync_assets_tests.company import Company, environment  # noqa: E402
 from sync_assets_tests.databases import Databases  # noqa: E402
+from sync_assets_tests.founding import founded_alike  # noqa: E402
 from sync_assets_tests.mirror import Mirror  # noqa: E402
 from sync_assets_tests.postgres.temporary import temporary_postgres  # noqa: E402
 
@@ -96,15 +97,26 @@ def template(cluster: EmbeddedPostgres) -> str:
     return "migrated"
 
 
+class Grown(NamedTuple):
+    name: str
+    since: int
+    """The first transaction whose rows are not of this template: they alone may hold what a test has let out."""
+
+
 @pytest.fixture(scope="session")
-def grown_template(cluster: EmbeddedPostgres, template: str) -> str:
-    """The name of a database in step with the default sandbox, which is the same for every test."""
+def grown_template(cluster: EmbeddedPostgres, template: str) -> Grown:
+    """A database in step with the default sandbox, which is the same for every test."""
     url = cluster.create_database("grown", template)
     with Sandbox(rates=UNLIMITED, switches=RESOLVED) as sandbox:
         company = Company(sandbox, environment(sandbox, url))
         for account in company.accounts:
             company.synced("full", account)
-    return "grown"
+        bird = Canary()
+        bird.watch(*company.secrets(), PASSWORDS)
+        bird.check_database(url)
+        [(since,)] = company.query("select pg_current_xact_id()::text::bigint")
+    let_go(url)
+    return Grown("grown", since)
 
 
 @pytest.fixture
@@ -153,16 +165,18 @@ def make_database(cluster: EmbeddedPostgres, canary: Canary, request: pytest.Fix
     with ExitStack() as ends:
 
         def make(*, empty: bool = False, grown: bool = False) -> str:
+            since = 0
             if empty or grown:
                 name = f"made_{next(_numbers)}"
-                url = cluster.create_database(name, request.getfixturevalue("grown_template") if grown else None)
+                source = request.getfixturevalue("grown_template") if grown else None
+                url, since = cluster.create_database(name, source and source.name), source.since if source else 0
                 ends.callback(cluster.drop_database, name)
                 ends.callback(let_go, url)
             else:
                 databases = request.getfixturevalue("databases")
                 url = databases.take()
                 ends.callback(databases.give_back, url)
-            ends.callback(canary.check_database, url)
+            ends.callback(canary.check_database, url, since)
             return url
 
         yield make
@@ -180,7 +194,9 @@ def make_sandbox() -> Iterator[Callable[..., Sandbox]]:
 
         def make(switches: Mapping[str, str] | None = None, **options: Any) -> Sandbox:
             chosen = {**RESOLVED, **(switches or {})}
-            return ends.enter_context(Sandbox(**{"rates": UNLIMITED, "switches": chosen, **options}))
+            sandbox = ends.enter_context(Sandbox(**{"rates": UNLIMITED, "switches": chosen, **options}))
+            founded_alike(sandbox.world)
+            return sandbox
 
         yield make
 

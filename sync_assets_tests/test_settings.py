@@ -47,6 +47,17 @@ def test_a_second_account_is_found_by_the_label_in_its_variables() -> None:
     assert sorted(accounts(emea)) == ["kaiten_emea"]
 
 
+def test_nothing_comes_from_variables_that_bear_no_name_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    env = KAITEN | WORKSECTION | HUBSPOT | KOMMO
+    found = accounts(env)
+    for system in SYSTEMS:
+        for field in system.settings.model_fields:
+            monkeypatch.setenv(field.upper(), "7")
+    assert accounts(env) == found
+    monkeypatch.setenv("SYNC_RETRIES", "7")
+    assert sync_settings({}).sync_retries != 7, "this environment was not the one given"
+
+
 @pytest.mark.parametrize("missing", ["KAITEN_API_URL", "KAITEN_API_TOKEN"])
 def test_half_an_account_is_an_error_that_names_the_other_half(missing: str) -> None:
     env = {name: value for name, value in KAITEN.items() if name != missing}

@@ -17,6 +17,7 @@ from sync_assets.load.database import Database
 from sync_assets.sandbox.server import Sandbox
 from sync_assets_tests.canary import Canary, forms
 from sync_assets_tests.company import Company
+from sync_assets_tests.conftest import Grown
 from sync_assets_tests.faults.recovery import assert_recovered
 from sync_assets_tests.faults.trap import trap
 
@@ -100,6 +101,24 @@ def test_s1_the_canary_sings(company: Company, tmp_path: Path, form: str) -> Non
     company.query("insert into sync.activity_logs (account, activity) values ('kaiten', %s)", (form,))
     with pytest.raises(AssertionError, match=r"a secret is in the table sync\.activity_logs"):
         bird.check_database(company.database_url)
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        "insert into sync.activity_logs (account, activity) values ('kaiten', %s)",
+        "update hubspot.contacts set raw_json = raw_json || jsonb_build_object('x', %s::text)",
+    ],
+)
+def test_s1_the_canary_sees_what_was_written_into_a_database_that_was_full(
+    grown: Company, grown_template: Grown, deed: str
+) -> None:
+    bird = Canary()
+    bird.watch(SECRET)
+    bird.check_database(grown.database_url, grown_template.since)
+    grown.query(deed, (SECRET,))
+    with pytest.raises(AssertionError, match="a secret is in the table"):
+        bird.check_database(grown.database_url, grown_template.since)
 
 
 def test_s1_the_canary_sees_through_basic_authentication() -> None:

@@ -15,6 +15,7 @@ from sync_assets.sandbox.clock import Clock
 from sync_assets.sandbox.dialect import RefusedError
 from sync_assets.sandbox.server import Sandbox
 from sync_assets.sandbox.world import World
+from sync_assets_tests.founding import founded_alike
 from sync_assets_tests.sandbox.conftest import UNLIMITED
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -45,6 +46,23 @@ def test_a_company_is_the_same_whenever_somebody_first_looks_at_it() -> None:
         system.credentials()
     late.clock.freeze(NOON + timedelta(hours=1))
     assert {key: late.truth_rows(*key) for key in reversed(before)} == before
+
+
+def test_a_copy_for_tests_has_the_same_books_and_the_same_life() -> None:
+    new, *copied = [World(seed=7), *(founded_alike(World(seed=7)) for _ in range(4))]
+    first = everything(new)
+    for world in copied:
+        assert everything(world) == first
+    for world in (new, copied[-1]):
+        world.clock.freeze(NOON)
+        world.advance(5)
+    assert everything(new) == everything(copied[-1]) != first == everything(copied[-2])
+    for name, system in copied[-1].systems.items():
+        company = system.company  # type: ignore[attr-defined]
+        assert (company.clock, company.lock) == (copied[-1].clock, copied[-1].lock), name
+        assert company.dice is system._dice, name  # type: ignore[attr-defined]
+    kinds = (copied[-1].bitrix.tables["order_items"].kind, copied[-1].hubspot.shelves["contacts"].kind)
+    assert kinds[0] is new.bitrix.tables["order_items"].kind and kinds[1] is new.hubspot.shelves["contacts"].kind
 
 
 def test_every_step_changes_each_system_and_moves_stamps_forward() -> None:

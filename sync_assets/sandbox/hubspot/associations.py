@@ -61,17 +61,22 @@ def batch_read(api: "HubSpot", request: Request, kind: Kind, to: Kind) -> Answer
         raise invalid(f"at most {MOST_INPUTS} inputs")
     rows: list[bytes] = []
     errors: list[Record] = []
+    company, most = api.company, int(api.switches["hubspot.association_page"])
+    merged, living = company.merged[kind.name], company.shelves[kind.name].living
     for one in inputs:
         text = str(one.get("id"))
         id = int(text) if text.isdigit() else 0
-        if id in api.company.merged[kind.name]:
+        if id in merged:
             continue
-        if id not in api.company.shelves[kind.name].living:
+        if id not in living:
             message = f"No {kind.singular} with ID {text} exists"
             context = {"fromObjectId": [text]}
             errors.append({"status": "error", "category": "OBJECT_NOT_FOUND", "message": message, "context": context})
             continue
-        found, more = _page(api, request, kind, to, id, one.get("after"), int(api.switches["hubspot.association_page"]))
+        # Most have none, and each sync asks for everybody's.
+        if not company.links.of(kind.name, id, to.name):
+            continue
+        found, more = _page(api, request, kind, to, id, one.get("after"), most)
         if found:
             row: Record = {"from": {"id": text}, "to": found}
             rows.append(encode(row | ({"paging": paging.following(request, more)} if more else {})))
