@@ -60,6 +60,7 @@ class ObjectList(Own):
     """`path` lists the records, by up to so many `cursors` at once."""
 
     shape: str = "object"
+    early: bool = True
     cursors: int = 1
     named: bool = True
 
@@ -91,6 +92,7 @@ class _Listing:
                     self._split([found.start])
                     if found.further:
                         self._requests.add(found.further)
+                    self._tell_room()
                     continue
                 segment, page, after = found
                 if segment not in self._segments or segment.done:
@@ -126,7 +128,13 @@ class _Listing:
             if after is not None:
                 self._look_for_parts(ids, after)
         page.after = self._position()
+        self._tell_room()
         return page
+
+    def _tell_room(self) -> None:
+        """One less than all cursors fill the limit; nobody may get into their way before the last ones are at work."""
+        reading = sum(not segment.done for segment in self._segments)
+        self._fetch.room(max(reading == 1, self._read.cursors - 1 - reading))
 
     def _position(self) -> dict[str, Any]:
         """{} at the end of the list."""
