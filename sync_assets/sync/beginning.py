@@ -34,9 +34,10 @@ UNFINISHED = "select count(*) from sync.metadata where account = %s and entity =
 def led(
     pages: Iterator[Page], connection: Connected, entity: Entity, request: Request, following: Sequence[Entity]
 ) -> Iterator[Page]:
-    """The pages of one entity; after the first one, which waits for nobody, what comes after them begins."""
+    """The pages of one entity; after the first one, which waits for nobody, what is needed after them begins."""
     for number, page in enumerate(pages):
         if number == 0:
+            connection.ask_for_rights()
             _begin_bin(connection, entity)
             if request.kind == "full":
                 _begin_next(connection, following)

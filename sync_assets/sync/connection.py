@@ -105,17 +105,21 @@ class Connected:
             try:
                 require_migrated(self.database, [self.account])
                 self.door.api.opened(self.door.ask(*self.account.system.preflight))
-                if rights := self.account.system.rights:
-                    self._rights = self.ahead.later(partial(rights, self.ahead.stoppable), self.account.settings)
                 self._preflight = "passed"
             except SyncError as e:
                 self._preflight = e
         if isinstance(self._preflight, SyncError):
             raise copy(self._preflight) from None  # a copy: each entity adds its own name
 
+    def ask_for_rights(self) -> None:
+        """Nobody waits for the answer before `rights` is needed."""
+        if self._rights is None and (rights := self.account.system.rights):
+            self._rights = self.ahead.later(partial(rights, self.ahead.stoppable), self.account.settings)
+
     @property
     def rights(self) -> str | None:
         """A fingerprint of what the token may do. Raises the SyncError that stands against asking for it."""
+        self.ask_for_rights()
         try:
             return self._rights.result() if self._rights else None
         except SyncError as e:
