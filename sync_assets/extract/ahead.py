@@ -47,6 +47,7 @@ class Beginning:
     name: str
     left: int
     at_once: bool = False  # whoever is being served asks so: it waits for no room
+    bucket: str = ""  # the limit that room is left in; what another one counts waits for none. "": all wait
     waiting: int = 0
 
 
@@ -95,7 +96,7 @@ class Ahead:
         it is not for this caller."""
         with self._change:
             of.waiting += 1
-            self._change.wait_for(lambda: self._may_leave(of) or of.left <= 0 or self._stop.is_set())
+            self._change.wait_for(lambda: self._may_leave(of, path) or of.left <= 0 or self._stop.is_set())
             of.waiting -= 1
             if of.left <= 0 or self._stop.is_set() or stop.is_set():
                 self._change.notify_all()
@@ -146,10 +147,10 @@ class Ahead:
                 raise copy(e) from None
         return self._door.ask(path, params, body=body, by_key=by_key, stop=stop)
 
-    def _may_leave(self, of: Beginning) -> bool:
-        sooner = self._beginnings[: self._beginnings.index(of)] if of in self._beginnings else ()
-        if of.at_once:
+    def _may_leave(self, of: Beginning, path: str) -> bool:
+        if of.at_once or (of.bucket and self._door.api.bucket(path) != of.bucket):
             return True
+        sooner = self._beginnings[: self._beginnings.index(of)] if of in self._beginnings else ()
         crowded = self._under_way >= self._room or any(other.waiting and other.left for other in sooner)
         return not crowded and sum(map(_size, self._held.values())) < MOST_BYTES
 

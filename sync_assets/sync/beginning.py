@@ -22,7 +22,7 @@ from sync_assets.sync.connection import Connected
 from sync_assets.sync.named import types_of
 from sync_assets.sync.request import Request
 
-FIRST = 20
+FIRST = 24
 """Requests of an entity to come, whose answers are kept until it comes to them."""
 
 TO_COME = 2
@@ -60,7 +60,8 @@ def _begin_next(connection: Connected, following: Sequence[Entity]) -> None:
     for entity in islice(early, TO_COME):
         if not connection.ahead.has_begun(entity.name):
             reads = [read for read in (*entity.reads, entity.bin) if isinstance(read, Own)]
-            _begin(connection, entity, reads, entity.named, Beginning(entity.name, FIRST))
+            bucket = connection.door.api.bucket(reads[0].path)
+            _begin(connection, entity, reads, entity.named, Beginning(entity.name, FIRST, bucket=bucket))
 
 
 def _begin(

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ class Door:
         self.shut = threading.Event()
         self.error: SyncError | None = None
         self.size = 0
+        self.api = SimpleNamespace(bucket=lambda path: "search" if path.endswith("/search") else "burst")
         self._change = threading.Condition()
 
     def __copy__(self) -> "Door":
@@ -64,7 +66,7 @@ def begun(asking: Ahead, name: str, *paths: str, most: int = 20) -> None:
     asking.later(lambda work: work(), begin(asking, name, *paths, most=most)).result(10)
 
 
-def begin(asking: Ahead, name: str, *paths: str, most: int = 20) -> Callable[[], None]:
+def begin(asking: Ahead, name: str, *paths: str, most: int = 20, bucket: str = "") -> Callable[[], None]:
     """Begins; what it answers waits for the end."""
     over = threading.Event()
 
@@ -77,7 +79,7 @@ def begin(asking: Ahead, name: str, *paths: str, most: int = 20) -> Callable[[],
         finally:
             over.set()
 
-    asking.begin(Beginning(name, most), work)
+    asking.begin(Beginning(name, most, bucket=bucket), work)
     return partial(over.wait, 10)  # type: ignore[return-value]
 
 
@@ -140,6 +142,15 @@ def test_only_so_many_are_under_way_as_there_is_room_for_and_those_sooner_needed
     assert door.asked == ["/contacts", "/deals/1"]
     asking.room(2)
     door.wait_for(3)
+
+
+def test_what_another_limit_counts_waits_for_no_room(asking: Ahead, door: Door) -> None:
+    asking.room(0)
+    begin(asking, "calls", "/calls/search", "/calls", bucket="burst")
+    door.wait_for(1)
+    asking.room(1)
+    door.wait_for(2)
+    assert door.asked == ["/calls/search", "/calls"]
 
 
 def test_no_more_than_one_commit_holds_is_kept(asking: Ahead, door: Door) -> None:
