@@ -57,6 +57,7 @@ class Own(Whole):
     """A read with a protocol of its own, told in its system's folder."""
 
     ahead: bool = False  # each page is a request: the next one is under way while the last one is stored
+    early: bool = False  # what it asks first follows from answers and its own rows: it may be asked before its turn
 
     def pages(self, fetch: Any, start: dict[str, Any]) -> Iterator[Any]:
         """The pages from `start` on ({} is the beginning), each with where to go on `after` it.

@@ -52,6 +52,8 @@ class Fetch:
     """The fields that must be asked for by name."""
     remark: Callable[[str], None] = lambda _: None
     """Says something to whoever looks at this sync."""
+    room: Callable[[int], None] = lambda _: None
+    """Hears how many requests that nobody needs yet may be under way beside those of the read."""
     withheld: list[str] = field(default_factory=list)
     """What the token may not read of an entity whose other parts are read: nothing follows from not seeing it."""
     claims: list[tuple[int, int]] = field(default_factory=list)

@@ -1,5 +1,6 @@
 """One asset per entity of every connected account; the asset graph is the order of the structural links."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import dagster as dg
@@ -17,10 +18,14 @@ OWNERS = ["team:data"]
 def entity_assets(account: Account, settings: SyncSettings) -> list[dg.AssetsDefinition]:
     """Raises ValueError for links that form a ring or name no entity: Dagster would take the latter in silence."""
     ordered = in_sync_order(account.entities)
-    return [_asset(account, entity, settings, position) for position, entity in enumerate(ordered)]
+    return [
+        _asset(account, entity, settings, position, ordered[position + 1 :]) for position, entity in enumerate(ordered)
+    ]
 
 
-def _asset(account: Account, entity: Entity, settings: SyncSettings, position: int) -> dg.AssetsDefinition:
+def _asset(
+    account: Account, entity: Entity, settings: SyncSettings, position: int, later: Sequence[Entity]
+) -> dg.AssetsDefinition:
     links = "".join(f"\n- `{', '.join(link.names)}` leads to `{link.to}`" for link in entity.links)
 
     @dg.asset(
@@ -41,7 +46,9 @@ def _asset(account: Account, entity: Entity, settings: SyncSettings, position: i
         freshness_policy=policy(freshness(account, settings, entity.name)),
     )
     def entity_asset(context: dg.AssetExecutionContext, sync: Sync) -> dg.MaterializeResult[RecordStream]:
-        stream = RecordStream(sync.connection(account), entity, sync.request(context.run.run_id))
+        chosen = context.job_def.asset_layer.selected_asset_keys
+        following = [other for other in later if dg.AssetKey([account.name, other.name]) in chosen]
+        stream = RecordStream(sync.connection(account), entity, sync.request(context.run.run_id), following)
         return dg.MaterializeResult(value=stream)
 
     return entity_asset

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -38,12 +39,13 @@ class RecordStream:
     connection: Connected
     entity: Entity
     request: Request
+    following: Sequence[Entity] = ()
 
     def load(self) -> Outcome:
         """Raises dagster.Failure, which carries the words of the SyncError and nothing of its causes."""
         progress = Progress(self.connection.account.name)
         try:
-            outcome = sync_entity(self.connection, self.entity, self.request, progress)
+            outcome = sync_entity(self.connection, self.entity, self.request, progress, following=self.following)
         except SyncError as e:
             progress.failed(self.entity.name, e)
             raise failure(e) from None

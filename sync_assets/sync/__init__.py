@@ -5,6 +5,7 @@ Batch runs, healing of missing parents and webhooks all come through `sync_entit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from sync_assets.entity import Entity, Inside
@@ -21,8 +22,18 @@ from sync_assets.sync.request import Kind, Outcome, Progress, Request
 __all__ = ["Connected", "Kind", "Outcome", "Progress", "Request", "connected", "heal_parents", "sync_entity"]
 
 
-def sync_entity(connection: Connected, entity: Entity, request: Request, progress: Progress | None = None) -> Outcome:
-    """Raises the SyncError that stopped it, after it is in the ledger; what was committed stays and is gone on from."""
+def sync_entity(
+    connection: Connected,
+    entity: Entity,
+    request: Request,
+    progress: Progress | None = None,
+    *,
+    following: Sequence[Entity] = (),
+) -> Outcome:
+    """`following` are asked for by the same request after this one, in this order.
+
+    Raises the SyncError that stopped it, after it is in the ledger; what was committed stays and is gone on from.
+    """
     single = request.of_some and request.kind in ("webhook", "reconcile")
     # What came inside a parent is as new as that, not as its own read: only a lease keeps its burial true.
     beside = single and not any(isinstance(read, Inside) for read in entity.reads)
@@ -35,12 +46,14 @@ def sync_entity(connection: Connected, entity: Entity, request: Request, progres
         lease_seconds=connection.settings.sync_lease_seconds,
     )
     where = {"account": connection.account.name, "entity": entity.name}
+    connection.ahead.no_more(entity.name)
     try:
         connection.preflight()
         ledger.open()
     except SyncError as e:
+        connection.ahead.forget(entity.name)
         raise e.at(**where) from None
-    sync = EntitySync(connection, entity, request, ledger, progress)
+    sync = EntitySync(connection, entity, request, ledger, progress, following)
     try:
         with beating(partial(ledger.renew, connection.meter), connection.settings.sync_lease_seconds, "lease"):
             sync.run()
@@ -58,6 +71,8 @@ def sync_entity(connection: Connected, entity: Entity, request: Request, progres
             )
         )
         raise
+    finally:
+        connection.ahead.forget(entity.name)
     told_of = (
         request.kind == "incremental" and ledger.state.last_full_at and entity.hints and connection.account.endpoints
     )

@@ -8,9 +8,11 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from psycopg2 import sql
@@ -19,6 +21,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from sync_assets.account import Account
 from sync_assets.entity import Bucket
 from sync_assets.errors import MissingSetting, SyncError
+from sync_assets.extract.ahead import Ahead
 from sync_assets.extract.budget import Budget
 from sync_assets.extract.http import Door
 from sync_assets.extract.mask import Mask
@@ -82,14 +85,17 @@ class Connected:
             tokens=self.tokens,
             trust=lambda: require_trust(self.meter, account.name, account.settings.sent()),
         )
+        self.ahead = Ahead(self.door)
         self._targets: dict[str, Target] = {}
         self.names: dict[str, tuple[float, tuple[str, ...]]] = {}  # of `named.names_of`: when they were told, and which
         self._rows: dict[str, int] = {}
         self._preflight: SyncError | Literal["passed"] | None = None
-        self.rights: str | None = None
+        self._rights: Future[str | None] | None = None
 
     def close(self) -> None:
+        self.ahead.stop()
         self.door.close()
+        self.ahead.close()
         self.database.close()
         self.meter.close()
 
@@ -99,13 +105,25 @@ class Connected:
             try:
                 require_migrated(self.database, [self.account])
                 self.door.api.opened(self.door.ask(*self.account.system.preflight))
-                if self.account.system.rights:
-                    self.rights = self.account.system.rights(self.door, self.account.settings)
                 self._preflight = "passed"
             except SyncError as e:
                 self._preflight = e
         if isinstance(self._preflight, SyncError):
             raise copy(self._preflight) from None  # a copy: each entity adds its own name
+
+    def ask_for_rights(self) -> None:
+        """Nobody waits for the answer before `rights` is needed."""
+        if self._rights is None and (rights := self.account.system.rights):
+            self._rights = self.ahead.later(partial(rights, self.ahead.stoppable), self.account.settings)
+
+    @property
+    def rights(self) -> str | None:
+        """A fingerprint of what the token may do. Raises the SyncError that stands against asking for it."""
+        self.ask_for_rights()
+        try:
+            return self._rights.result() if self._rights else None
+        except SyncError as e:
+            raise copy(e) from None
 
     def target(self, name: str) -> Target:
         if name not in self._targets:

@@ -11,12 +11,16 @@ class Measured:
         self._connection = connection
         self._before = self._meters()
         self._taken = connection.budget.taken()
-        self._requests = connection.door.requests
+        self._requests = self._made()
 
     @property
     def requests(self) -> int:
         """Sent so far."""
-        return self._connection.door.requests - self._requests
+        return self._made() - self._requests
+
+    def _made(self) -> int:
+        """Whoever takes an answer that was asked for ahead has made its request."""
+        return self._connection.door.requests + self._connection.ahead.taken
 
     def effort(self) -> Effort:
         throttled, asking, paced, paused, storing = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -27,6 +27,7 @@ from sync_assets.load.prepared import Mostly, Prepared, prepared
 from sync_assets.load.slow_path import keep, reject, write_slowly
 from sync_assets.load.state import State
 from sync_assets.load.upsert import Counts, seen_again, write
+from sync_assets.sync.beginning import led
 from sync_assets.sync.connection import Connected
 from sync_assets.sync.departures import Departures
 from sync_assets.sync.effort import Measured
@@ -44,6 +45,7 @@ class EntitySync:
         request: Request,
         ledger: Ledger,
         progress: Progress | None,
+        following: Sequence[Entity] = (),
     ) -> None:
         self.connection = connection
         self.entity = entity
@@ -52,6 +54,7 @@ class EntitySync:
         self.target = connection.target(entity.name)
         self.outcome = Outcome(ledger.state.log_id)
         self._progress = progress
+        self._following = following
         self._door = connection.door
         self._measured = Measured(connection)
         self._mostly: Mostly = "unchanged"  # the rows of the last commit
@@ -98,7 +101,8 @@ class EntitySync:
                 self.ledger.no_sweep()
             if resume:
                 self.outcome.remark("went on with an unfinished sweep")
-            self._load(self.fetch().pages(plan.reads, since=plan.since, resume=resume))
+            pages = self.fetch().pages(plan.reads, since=plan.since, resume=resume)
+            self._load(led(pages, self.connection, self.entity, self.request, self._following))
             for what in self._withheld:
                 self.outcome.remark(f"not read, and nothing of it deleted: {what}")
             self._derive_all()
@@ -167,6 +171,7 @@ class EntitySync:
             self.connection.stored_keys,
             names=self._names,
             remark=self.outcome.remark,
+            room=self.connection.ahead.room,
             withheld=self._withheld,
             claims=self._claims,
             along=self.request.along,
@@ -181,7 +186,7 @@ class EntitySync:
         by_key: bool = False,
         body: bytes | None = None,
     ) -> Answer:
-        answer = self._door.ask(path, params, stop=stop, by_key=by_key, body=body)
+        answer = self.connection.ahead.ask(self.entity.name, path, params, stop=stop, by_key=by_key, body=body)
         if self._began is None and (date := answer.date):
             self._began = date
         return answer

@@ -61,14 +61,11 @@ def names_to_ask_for(
     """Sorted; what changed since the last time is remarked once."""
     account, entity = target.account, target.entity.name
     try:
-        found = msgspec.json.decode(ask(named.path, {}), type=_Definitions).results
+        types = types_of(named, ask)
     except (Forbidden, NotFound) as e:
         remark(f"definitions of {named.part} cannot be read: {e.what}")
         fields = database.transaction(lambda cursor: drift.read(cursor, account, entity))
         return tuple(sorted(fields.named)) or _of_columns(named.part, target)
-    except msgspec.DecodeError:
-        raise WrongShape(f"the definitions of {named.part} have no name and type", endpoint=named.path) from None
-    types = {d.name: d.type for d in found}
 
     def learn(cursor: Cursor) -> list[str]:
         before = drift.read(cursor, account, entity)
@@ -81,6 +78,15 @@ def names_to_ask_for(
     for note in database.transaction(learn):
         remark(note)
     return tuple(sorted(types))
+
+
+def types_of(named: Named, ask: Callable[[str, Params], bytes]) -> dict[str, str]:
+    """By name, as the source defines them now."""
+    try:
+        found = msgspec.json.decode(ask(named.path, {}), type=_Definitions).results
+    except msgspec.DecodeError:
+        raise WrongShape(f"the definitions of {named.part} have no name and type", endpoint=named.path) from None
+    return {d.name: d.type for d in found}
 
 
 def _of_columns(part: str, target: Target) -> tuple[str, ...]:

@@ -43,10 +43,10 @@ def ours(system: str, kind: Kind, only: str | None) -> dict[str, int]:
     account = next(a for a in connected_accounts(SYSTEMS)[0] if a.name == system)
     totals = dict.fromkeys(COUNTS, 0)
     with connected(account, sync_settings()) as connection:
-        for entity in in_sync_order(account.entities):
-            if only is None or entity.name in only.split(","):
-                done = sync_entity(connection, entity, Request(kind)).totals
-                totals = {name: totals[name] + done[name] for name in COUNTS}
+        chosen = [e for e in in_sync_order(account.entities) if only is None or e.name in only.split(",")]
+        for place, entity in enumerate(chosen, 1):
+            done = sync_entity(connection, entity, Request(kind), following=chosen[place:]).totals
+            totals = {name: totals[name] + done[name] for name in COUNTS}
     return totals
 
 

@@ -130,7 +130,9 @@ def wide(lab: Lab, plan: Plan, tell: Tell) -> Scenario:
 
 
 def paced(lab: Lab, plan: Plan, tell: Tell) -> Scenario:
-    """The three types into empty tables at the burst limit, in a window of a second: nobody runs ahead of it."""
+    """The three types into empty tables at the burst limit, in a window of a second: nobody runs ahead of it. Their
+    owners are there already, as a full sync reads them first.
+    """
     found = Scenario(f"HubSpot at {plan.rate:g} requests/s, {plan.latency_ms:g} ms latency, first load")
     contacts, *others = (-(-count // PAGE) for count in plan.records)
     pages = contacts + sum(others)

@@ -1,13 +1,16 @@
 """Runs in process: what a materialization tells, what the Launchpad asks for, and what a run without faults leaves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dagster as dg
 import pytest
 
 from sync_assets.check import checks_of
+from sync_assets.entity import Entity
+from sync_assets.orchestration import io_manager
 from sync_assets.orchestration.report import REPORT
+from sync_assets.sync import sync_entity
 from sync_assets_tests.company import BITRIX, HUBSPOT, KOMMO
 from sync_assets_tests.contract.declared import ACCOUNTS, DECLARED
 from sync_assets_tests.orchestration.conftest import Installation
@@ -180,3 +183,20 @@ def test_two_accounts_run_side_by_side_into_tables_of_their_own(
     for account in ("kaiten", "kaiten_emea"):
         installation.company.assert_world_equals_postgres(account)
     assert run.metadata("kaiten_emea/cards")["dagster/table_name"] == "kaiten_emea.cards"
+
+
+@pytest.mark.parametrize("assets", [(), ("hubspot/contacts", "hubspot/calls")], ids=["all", "two"])
+def test_each_sync_knows_those_that_follow_it_in_its_run(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, assets: tuple[str, ...]
+) -> None:
+    told: dict[str, list[str]] = {}
+
+    def noted(connection: Any, entity: Entity, *given: Any, following: Sequence[Entity]) -> Any:
+        told[entity.name] = [other.name for other in following]
+        return sync_entity(connection, entity, *given, following=following)
+
+    monkeypatch.setattr(io_manager, "sync_entity", noted)
+    run = installation.run("hubspot_full_sync", assets)
+    assert run.green and len(told) == (len(assets) or len(installation.company.accounts["hubspot"].entities))
+    order = list(told)
+    assert told == {name: order[place:] for place, name in enumerate(order, 1)}

@@ -1,14 +1,14 @@
 """All records of a type, in the order of their ids: by several cursors at once where a cursor proves to be an id.
 
 Nobody promises that `after` is an id, so it is never believed: each page must ascend and its cursor must not lie before
-its last record, each segment is read on until it meets the first record of the next one, and at the first doubt the
-first cursor goes on alone to the end.
+its last record, each segment is read on until it meets the first record of the next one or is given the very cursor
+that the next one began with, and at the first doubt the first cursor goes on alone to the end.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -48,10 +48,19 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Where a further cursor is to start, and who looks for the next such place."""
+
+    start: int
+    further: Callable[[threading.Event], Part | None] | None = None
+
+
+@dataclass(frozen=True)
 class ObjectList(Own):
     """`path` lists the records, by up to so many `cursors` at once."""
 
     shape: str = "object"
+    early: bool = True
     cursors: int = 1
     named: bool = True
 
@@ -65,10 +74,11 @@ class _Listing:
         self._read = read
         self._fetch = fetch
         self._may_split = read.cursors > 1 and len(segments) <= 1
+        self._alone = False
         self._segments = segments or [Segment()]
         self._given: set[tuple[int, str]] = set()
         self._wide = read.named and len(",".join(fetch.names)) > URL_BYTES
-        self._requests: AsDone[tuple[Segment, Page, str | None] | list[int]] = AsDone()
+        self._requests: AsDone[tuple[Segment, Page, str | None] | Part | None] = AsDone()
 
     def pages(self) -> Iterator[Page]:
         with closing(self._requests) as answers:
@@ -76,8 +86,13 @@ class _Listing:
                 if not segment.done:
                     self._requests.add(partial(self._ask, segment))
             for found in answers:
-                if isinstance(found, list):
-                    self._split(found)
+                if found is None:
+                    continue
+                if isinstance(found, Part):
+                    self._split([found.start])
+                    if found.further:
+                        self._requests.add(found.further)
+                    self._tell_room()
                     continue
                 segment, page, after = found
                 if segment not in self._segments or segment.done:
@@ -104,6 +119,8 @@ class _Listing:
         elif following and segment.done and following.first is not None:
             # The end of the list before the next segment began: one of the two cursors is no id.
             self._give_up()
+        if following and after == str(following.start):
+            segment.done = True  # what comes now is the next one's first page, by the same request
         if not segment.done:
             self._requests.add(partial(self._ask, segment))
         if self._may_split:
@@ -111,7 +128,13 @@ class _Listing:
             if after is not None:
                 self._look_for_parts(ids, after)
         page.after = self._position()
+        self._tell_room()
         return page
+
+    def _tell_room(self) -> None:
+        """One less than all cursors fill the limit; nobody may get into their way before the last ones are at work."""
+        reading = sum(not segment.done for segment in self._segments)
+        self._fetch.room(max(reading == 1, self._read.cursors - 1 - reading))
 
     def _position(self) -> dict[str, Any]:
         """{} at the end of the list."""
@@ -123,6 +146,7 @@ class _Listing:
 
     def _give_up(self) -> None:
         """The first cursor reads on alone; what the others have shown counts all the same."""
+        self._alone = True
         first = self._segments[0]
         if first.done:
             self._segments = [Segment()]
@@ -141,43 +165,49 @@ class _Listing:
             return
         held = self._fetch.parents(self._read.path.rpartition("/")[2], "true")
         if len(held) >= WORTH_SPLITTING:
-            self._split([int(held[len(held) * i // self._read.cursors]) for i in range(1, self._read.cursors)])
+            self._split([int(held[rank]) for rank in self._shares(len(held))])
         else:
-            self._requests.add(self._search_for_parts)
+            self._requests.add(self._first_part)
 
-    def _search_for_parts(self, stop: threading.Event) -> list[int]:
+    def _shares(self, total: int) -> list[int]:
+        """Ranks that part so many records about equally, each the first of a page: where the pages of two cursors meet
+        so, none is read twice."""
+        return [total * i // self._read.cursors // SIZE * SIZE for i in range(1, self._read.cursors)]
+
+    def _split(self, starts: Sequence[int]) -> None:
+        """Ids that part the rest of the list; what its cursor has passed meanwhile is its own."""
+        for start in starts:
+            last = self._segments[-1]
+            passed = last.after or str(last.start)
+            if self._alone or last.done or not passed.isdigit() or start <= int(passed):
+                continue
+            self._segments.append(Segment(start))
+            self._requests.add(partial(self._ask, self._segments[-1]))
+
+    def _first_part(self, stop: threading.Event) -> Part | None:
         try:
-            return self._ranks(stop)
+            total, _ = self._ranked(0, 0, stop)
         except SyncError as e:
-            self._fetch.remark(f"read by one cursor: the search does not tell where to part the list ({e.what})")
-            return []
+            self._no_part(e)
+            return None
+        return self._part(0, 0, self._shares(total), stop) if total >= WORTH_SPLITTING else None
 
-    def _split(self, starts: list[int]) -> None:
-        """Ids that part the records into equal shares; what the first cursor has passed meanwhile is its own."""
-        first = self._segments[0]
-        if first.done or not (first.after or "").isdigit():
-            return
-        for start in sorted({*starts}):
-            if start > int(first.after or 0):
-                segment = Segment(start)
-                self._segments.append(segment)
-                self._requests.add(partial(self._ask, segment))
-
-    def _ranks(self, stop: threading.Event) -> list[int]:
-        total, _ = self._ranked(0, 0, stop)
-        if total < WORTH_SPLITTING:
-            return []
-        found: list[int] = []
-        base, passed = 0, 0
-        for rank in (total * i // self._read.cursors for i in range(1, self._read.cursors)):
-            while rank - passed > 0:
-                step = min(rank - passed, RANK)
+    def _part(self, base: int, passed: int, ranks: Sequence[int], stop: threading.Event) -> Part | None:
+        """The first of these ranks, counted on from the record `base`, which has the rank `passed`."""
+        try:
+            while ranks[0] > passed:
+                step = min(ranks[0] - passed, RANK)
                 _, id = self._ranked(base, step - (base > 0), stop)
                 if id is None:
-                    return found
+                    return None
                 base, passed = id, passed + step
-            found.append(base)
-        return found
+        except SyncError as e:
+            self._no_part(e)
+            return None
+        return Part(base, partial(self._part, base, passed, ranks[1:]) if len(ranks) > 1 else None)
+
+    def _no_part(self, error: SyncError) -> None:
+        self._fetch.remark(f"read by fewer cursors: the search does not tell where to part the list ({error.what})")
 
     def _ranked(self, base: int, rank: int, stop: threading.Event) -> tuple[int, int | None]:
         """How many records have an id above `base`, and the id of the one at `rank` among them."""
