@@ -136,8 +136,9 @@ class Ahead:
         """As the door's own."""
         with self._change:
             held = None if by_key else self._held.pop(_key(name, path, params, body), None)
-            self.taken += held is not None
-            self._change.notify_all()
+            if held:
+                self.taken += 1
+                self._change.notify_all()
         if held:
             try:
                 return held.result()
@@ -157,8 +158,9 @@ class Ahead:
     def room(self, room: int) -> None:
         """How many requests may be under way beside those that are needed."""
         with self._change:
-            self._room = room
-            self._change.notify_all()
+            if room != self._room:
+                self._room = room
+                self._change.notify_all()
 
     def no_more(self, name: str) -> None:
         """Whoever goes by this name asks for itself now; what is on its way already is for it to take."""

@@ -139,11 +139,7 @@ class EntitySync:
             self.ledger.close("failed", error=error, whole=isinstance(error, FuseBlown), **self._effort())
 
     def _effort(self) -> dict[str, Any]:
-        return {
-            "effort": self._measured.effort(),
-            "note": self.outcome.note or None,
-            "claims": self._claims,
-        }
+        return {"effort": self._measured.effort(), "note": self.outcome.note or None, "claims": self._claims}
 
     def beside_another(self) -> bool:
         return self.connection.database.transaction(self.ledger.beside_another)

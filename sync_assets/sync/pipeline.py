@@ -33,39 +33,21 @@ def commit_behind(
 ) -> None:
     """Hands over whole pages as soon as they hold so many records, or MOST_BYTES; the first time a FIRST-th of them.
 
-    `prepare` runs while the last commit is under way, and neither holds up the reading: who takes a page asks for the
-    next one. Pages read before the source failed are committed; then its RetryLater is raised again. At most three
-    hand-overs are in memory: one that grows, one that is prepared, one that is written.
+    `prepare` runs while the last commit is under way. Pages read before the source failed are committed; then its
+    RetryLater is raised again. At most two hand-overs are in memory.
     """
     held: list[Page] = []
     enough = records // FIRST
-    with (
-        ThreadPoolExecutor(1, thread_name_prefix="write") as writer,
-        ThreadPoolExecutor(1, thread_name_prefix="prepare") as preparer,
-    ):
-        preparing: Future[None] | None = None
-        committing: Future[None] | None = None
-
-        def commit_next(some: list[Page]) -> None:
-            nonlocal committing
-            prepared = prepare(some)
-            if committing:
-                committing.result()
-            committing = writer.submit(commit, some, prepared)
+    with ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
+        under_way: Future[None] | None = None
 
         def hand_over() -> None:
-            nonlocal held, preparing, enough
-            if preparing:
-                preparing.result()
-            preparing = preparer.submit(commit_next, held) if held else None
+            nonlocal held, under_way, enough
+            prepared = prepare(held)
+            if under_way:
+                under_way.result()
+            under_way = writer.submit(commit, held, prepared) if held else None
             held, enough = [], records
-
-        def finish() -> None:
-            hand_over()
-            if preparing:
-                preparing.result()
-            if committing:
-                committing.result()
 
         try:
             for page in pages:
@@ -73,6 +55,8 @@ def commit_behind(
                 if sum(len(p.records) for p in held) >= enough or sum(p.size for p in held) >= MOST_BYTES:
                     hand_over()
         except RetryLater:
-            finish()
+            hand_over()
+            hand_over()
             raise
-        finish()
+        hand_over()
+        hand_over()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from operator import lt
 from typing import Any
 
 import msgspec
@@ -251,11 +251,11 @@ class _Listing:
 
 
 def _ids(page: Page) -> list[int]:
-    return [int(key) for key in page.keys if key is not None]
+    return list(map(int, filter(None, page.keys)))
 
 
 def _ascends(ids: list[int], segment: Segment, after: str | None) -> bool:
-    steps = all(a < b for a, b in pairwise(ids))
+    steps = all(map(lt, ids, ids[1:]))
     begins = not ids or ids[0] >= segment.start
     leads_on = after is None or (after.isdigit() and (not ids or int(after) >= ids[-1]))
     return steps and begins and leads_on
