@@ -148,7 +148,7 @@ def test_what_postgres_shows_is_told_though_no_run_says_so(make_installation: Ma
 def test_a_bug_is_told_by_its_class_alone(alarmed: Installation, ear: Ear, monkeypatch: pytest.MonkeyPatch) -> None:
     tick(alarmed)
 
-    def breaks(*_: object) -> None:
+    def breaks(*_: object, **__: object) -> None:
         raise KeyError("Ms Miller, miller@example.com")
 
     monkeypatch.setattr("sync_assets.orchestration.io_manager.sync_entity", breaks)

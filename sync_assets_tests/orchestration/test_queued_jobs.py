@@ -121,7 +121,7 @@ def test_a_red_check_is_an_error_too(queueing: Queueing) -> None:
 def test_what_failed_in_our_own_code_is_kept_without_its_words(
     queueing: Queueing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ValueError("+7 900 000-00-00 is a person's number")
 
     monkeypatch.setattr("sync_assets.orchestration.io_manager.sync_entity", broken)
