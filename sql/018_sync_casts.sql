@@ -1,16 +1,14 @@
 -- scope: database
--- The same answers as before, in a third of their time: moments were two fifths of what a first load of orders costs.
+-- The same answers as before, in half of their time: moments were two fifths of what a first load of orders costs.
 
 -- What nearly all moments look like is told by their separators and by what is between them; the rest by patterns.
 create or replace function sync.to_moment(value text) returns timestamptz
   language plpgsql immutable strict parallel safe
   as $$ begin
-    -- Nowhere are two separators closer than two digits, nor the first one closer than two to the beginning. So in a
-    -- text whose separators stand as they should, nothing else stands between them but digits.
     if (value like '____-__-__T__:__:__.___Z' or value like '____-__-__T__:__:__Z'
         or (value like '____-__-__T__:__:__+__:__' and substr(value, 21, 2) <= '14' and substr(value, 24, 2) < '60'))
-       and value !~ '^.?[^0-9]|[^0-9].?[^0-9]'
-       and value >= '0002' and value < '9999' and substr(value, 6, 2) between '01' and '12'
+       and translate(value, '0123456789', '') in ('--T::.Z', '--T::Z', '--T::+:')
+       and substr(value, 1, 4) between '0002' and '9998' and substr(value, 6, 2) between '01' and '12'
        and substr(value, 9, 2) between '01' and '28' and substr(value, 12, 2) < '24'
        and substr(value, 15, 2) < '60' and substr(value, 18, 2) < '60' then
       return value::timestamptz;
