@@ -135,7 +135,8 @@ class Ahead:
     ) -> Answer:
         """As the door's own."""
         with self._change:
-            held = None if by_key else self._held.pop(_key(name, path, params, body), None)
+            none = by_key or not self._held
+            held = None if none else self._held.pop(_key(name, path, params, body), None)
             if held:
                 self.taken += 1
                 self._change.notify_all()

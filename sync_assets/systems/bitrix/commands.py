@@ -115,7 +115,7 @@ class Results:
             raise WrongShape(f"the answer is no batch's: {e}") from None
 
 
-class Ahead(Results):
+class Answered(Results):
     """What was answered earlier, each command by a batch of its own perhaps."""
 
     def __init__(self, places: Sequence[tuple[Results, int]]) -> None:
@@ -140,8 +140,8 @@ class Ahead(Results):
 
 def carried_out(fetch: Fetch, commands: Sequence[Command], stop: threading.Event | None = None) -> Results:
     """One request with up to fifty commands, of which one that fails stops no other; none if all were asked ahead."""
-    if ahead := fetch.along.taken([str(command) for command in commands]):
-        return Ahead(ahead)
+    if places := fetch.along.taken([str(command) for command in commands]):
+        return Answered(places)
     body = {"halt": 0, "cmd": {f"c{n}": str(command) for n, command in enumerate(commands)}}
     path = f"batch/{commands[0].method}"
     return Results(fetch.ask(path, {}, stop or threading.Event(), body=msgspec.json.encode(body)))
