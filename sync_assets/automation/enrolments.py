@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.account import Account
 from sync_assets.automation.sequence_runs import RUN, Run, finish, start

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.automation.conditions import same
 from sync_assets.automation.fields import Record, value_at

@@ -19,7 +19,7 @@ from datetime import datetime
 from functools import partial
 
 import psycopg2
-from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.extensions import cursor as Cursor
 
 from sync_assets import crash
 from sync_assets.automation import events

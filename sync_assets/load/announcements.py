@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg2
-from psycopg2.extensions import connection as Connection  # noqa: N812
+from psycopg2.extensions import connection as Connection
 
 from sync_assets.errors import DatabaseUnavailable
 from sync_assets.load.database import CONNECT_SECONDS, KEEPALIVE, plain_url

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 import psycopg2
 from psycopg2 import errorcodes
-from psycopg2.extensions import connection as Connection  # noqa: N812
-from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
 from psycopg2.sql import Composable
 
 from sync_assets.errors import DatabaseRefused, DatabaseUnavailable, NotMigrated, SyncError

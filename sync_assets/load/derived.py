@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.entity import Derived
 

@@ -13,7 +13,7 @@ from hashlib import sha256
 
 import msgspec
 import psycopg2
-from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
 
 from sync_assets.errors import SyncError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.load.database import Database
 from sync_assets.load.holder import holder_is_dead

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.account import Account
 from sync_assets.errors import MigrationMismatch, NotMigrated, SyncError

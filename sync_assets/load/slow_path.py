@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, replace
 
 import psycopg2
-from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.extensions import cursor as Cursor
 
 from sync_assets import crash
 from sync_assets.extract import scan

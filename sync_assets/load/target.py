@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.account import Account
 from sync_assets.entity import Entity

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Mapping
 from functools import lru_cache, partial
 
-from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.errors import FixConfig, UnsafeSetting
 from sync_assets.load.database import Database

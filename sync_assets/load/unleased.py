@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.errors import FencedOff
 from sync_assets.load.database import Database

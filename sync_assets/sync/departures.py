@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.entity import Inside
 from sync_assets.errors import FixConfig, Forbidden, RecordGone

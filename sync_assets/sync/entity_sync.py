@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.extensions import cursor as Cursor
 
 from sync_assets import crash
 from sync_assets.entity import Entity, Inside, Params

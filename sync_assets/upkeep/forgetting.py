@@ -16,7 +16,7 @@ from functools import partial
 
 import psycopg2
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.entity import Entity
 from sync_assets.errors import FixConfig, FixData, SyncError

@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import partial
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.extensions import cursor as Cursor
 
 from sync_assets import crash
 from sync_assets.load.database import Database

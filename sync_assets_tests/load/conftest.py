@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import psycopg2
 import pytest
-from psycopg2.extensions import connection as Connection  # noqa: N812
+from psycopg2.extensions import connection as Connection
 
 from sync_assets.postgres import EmbeddedPostgres
 

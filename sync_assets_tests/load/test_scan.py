@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from psycopg2.extensions import connection as Connection  # noqa: N812
+from psycopg2.extensions import connection as Connection
 
 from sync_assets.entity import ById, Whole
 from sync_assets.errors import WrongShape
