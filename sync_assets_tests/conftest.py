@@ -51,6 +51,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A suite that was started in the background is deaf to it; Dagster would make it deaf to SIGTERM too, and all that
     # it starts as well.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup makes it and all that it starts deaf to a terminal's end
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -34,11 +34,11 @@ from sync_assets.errors import (
     WrongShape,
 )
 from sync_assets.extract.budget import Budget
-from sync_assets.extract.deadline import Transport, within
 from sync_assets.extract.dialect import Answer, Api, Outgoing, Pause
 from sync_assets.extract.mask import Mask
 from sync_assets.extract.oauth import OAuth, Pair, TokenStore
 from sync_assets.extract.stopwatch import Stopwatch
+from sync_assets.extract.transport import Transport, ours, unpacked
 
 MAX_BODY = 256 * 1024 * 1024
 """Bytes of one answer after decompression; a 10,000-task answer of Worksection is below 40 MB."""
@@ -78,6 +78,7 @@ class Door:
         self.requests = 0
         self.asking = Stopwatch()
         self.skew: float | None = None
+        self._told: str | None = None
         self._mask = mask
         self._tokens = tokens
         self._retries = retries
@@ -91,9 +92,7 @@ class Door:
         loopback = urlsplit(api.outgoing("", {}).url).hostname in ("127.0.0.1", "localhost")
         # Without httpx's client: it knows of cookies, redirects and proxies, which we do not, and takes a fifth of a
         # page's time for that.
-        self._transport = Transport(
-            trust_env=not loopback, limits=httpx.Limits(max_connections=16, max_keepalive_connections=16)
-        )
+        self._transport = Transport(trust_env=not loopback)
         self._timeout = httpx.Timeout(deadline, connect=10.0).as_dict()
 
     def close(self) -> None:
@@ -231,14 +230,10 @@ class Door:
         with self._count:
             self.requests += 1
         try:
-            with (
-                self.asking,
-                within(self._deadline),
-                closing(self._transport.handle_request(request)) as response,
-            ):
+            with self.asking, closing(self._transport.handle_request(request)) as response:
                 parts: list[bytes] = []
                 size = 0
-                for part in response.iter_bytes():
+                for part in unpacked(response):
                     size += len(part)
                     if size > MAX_BODY:
                         what = f"the answer is larger than {MAX_BODY >> 20} MB"
@@ -266,6 +261,10 @@ class Door:
         return self._origins[origin], f"/{target}".encode("ascii")
 
     def _watch_clock(self, headers: Mapping[str, str]) -> None:
+        told = headers.get("date")
+        if told == self._told:
+            return  # the first answer of a second tells it best
+        self._told = told
         if date := Answer(200, headers, b"").date:
             self.skew = time.time() - date.timestamp()
 
@@ -287,14 +286,3 @@ def _must_be_json(answer: Answer) -> None:
         raise SourceUnavailable(f"the answer is not JSON: {kind.split(';')[0][:40]}, {len(answer.body)} bytes{start}")
     if body[-1:] != (b"]" if body[:1] == b"[" else b"}"):
         raise SourceUnavailable(f"the answer was cut short after {len(answer.body)} bytes")
-
-
-def ours(error: httpx.HTTPError, deadline: float) -> SyncError:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLError):
-            return UntrustedServer()
-        cause = cause.__cause__ or cause.__context__
-    if isinstance(error, httpx.TimeoutException):
-        return SourceUnavailable(f"no whole answer within {deadline:g} s ({type(error).__name__})")
-    return SourceUnavailable(f"the connection failed ({type(error).__name__})")

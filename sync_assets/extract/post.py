@@ -24,8 +24,7 @@ from sync_assets.errors import (
     UnsafeSetting,
     UntrustedServer,
 )
-from sync_assets.extract.deadline import Transport, within
-from sync_assets.extract.http import ours
+from sync_assets.extract.transport import Transport, ours
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,6 @@ def request(
         if host not in LOOPBACK:
             _must_be_public(host, parts.port or 443, setting)
         with (
-            within(deadline),
             httpx.Client(
                 follow_redirects=False,
                 trust_env=False,
