@@ -2,7 +2,7 @@
 
 HOW is plain (the baseline), batched (Bitrix' careful one), full or incremental. Settings come from the environment, as
 the product's do; one JSON line says what it cost. CPU counts from before the connections are made; imports are not in
-it.
+it. Python's collector is at the product's pace.
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Any
 
 from sync_assets.account import connected_accounts
 from sync_assets.entity import in_sync_order
+from sync_assets.orchestration.collector import spare_what_stays
 from sync_assets.settings import sync_settings
 from sync_assets.sync import Kind, Request, connected, sync_entity
 from sync_assets.systems import SYSTEMS
@@ -57,6 +58,8 @@ def peak_rss() -> int:
 
 
 def main(system: str, how: str, only: str | None = None) -> None:
+    if how not in BY_NAME:
+        spare_what_stays()
     cpu = time.process_time()
     kind: Kind = "incremental" if how == "incremental" else "full"
     counts = theirs(system, how) if how in BY_NAME else ours(system, kind, only)
