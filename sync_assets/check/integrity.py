@@ -54,5 +54,6 @@ def _line(columns: str, entity: str, key: str, state: str, _since: datetime, evi
 
 def _look_at_all(cursor: Cursor, child: Target, goals: list[tuple[Link, Target]]) -> None:
     for link, parent in goals:
-        parents.note_missing(cursor, child, parent, link, sync_id=None)
+        parents.note_missing(cursor, child, parent, link)
+        parents.no_longer_asked_for(cursor, child, parent, link)
         parents.settle(cursor, parent)

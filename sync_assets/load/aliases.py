@@ -17,6 +17,10 @@ t.sync_id > (select coalesce(max(id), 0) from sync.logs
               where account = %(account)s and entity = %(entity)s and id < %(sync_id)s and holder is null
                 and status in ('success', 'partial'))
 """
+LEFT_OVER = """
+select status not in ('success', 'partial') from sync.logs
+ where account = %(account)s and entity = %(entity)s and id < %(sync_id)s and holder is null order by id desc limit 1
+"""
 OF_THESE = "exists (select from unnest(%(keys)s::text[]) k(key) where {same_key})"
 LEARN = """
 insert into sync.aliases (account, entity, key, into_key, evidence)
@@ -68,13 +72,17 @@ select key from one
 """
 
 
-def learn(cursor: Cursor, target: Target, sync_id: int, keys: Sequence[str] | None) -> None:
-    """Notes what the records written since the last sync that succeeded say about whom they took in.
+def learn(cursor: Cursor, target: Target, sync_id: int, keys: Sequence[str] | None, *, alone: bool) -> None:
+    """Notes what records say about whom they took in: those with these keys, or all since the last sync that succeeded.
 
-    With `keys` these records alone are asked.
+    Unless they are asked `alone`, all are where the sync before this one did not succeed: it may have written some.
     """
     if not target.entity.merged:
         return
+    if not alone:
+        cursor.execute(LEFT_OVER, {"account": target.account, "entity": target.entity.name, "sync_id": sync_id})
+        (left_over,) = cursor.fetchone() or (True,)
+        keys = None if left_over else keys
     these = sql.SQL(OF_THESE).format(same_key=target.same_key("t", target.parts("k.key")))
     statement = sql.SQL(LEARN).format(
         table=target.table,

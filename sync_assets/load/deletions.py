@@ -34,7 +34,7 @@ select coalesce(sum(records), 0)::bigint, coalesce(sum(records - cardinality(key
 MISSING = """
 select {key} from {table} t
  where t.seen < %(seen)s and t.payload_shape is distinct from %(pushed)s and not exists (
-   select from (select distinct unnest(keys) as key from sync.sightings
+   select from (select unnest(keys) as key from sync.sightings
                  where account = %(account)s and entity = %(entity)s and sweep = %(sweep)s) s where s.key = {key})
  order by {keys}
 """
@@ -151,7 +151,7 @@ class Unseen:
     """What a sweep did not see. A record that it saw without a key may be any of these."""
 
     keys: list[str]
-    living: int
+    living: int  # counted only where somebody was not seen
     seen: int
     keyless: int
 
@@ -176,10 +176,12 @@ def missing(cursor: Cursor, target: Target, *, sweep: int, seen: int) -> Unseen:
         where,
     )
     keys = [key for (key,) in cursor.fetchall()]
+    if not keys:
+        return Unseen(keys, 0, sighted, keyless)
     living_rows = "select count(*) from {} where payload_shape is distinct from %(pushed)s"
     cursor.execute(sql.SQL(living_rows).format(target.table), pushed)
-    living = cursor.fetchone()
-    return Unseen(keys, living[0] if living else 0, sighted, keyless)
+    (living,) = cursor.fetchone() or (0,)
+    return Unseen(keys, living, sighted, keyless)
 
 
 def bury(

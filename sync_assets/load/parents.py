@@ -108,28 +108,33 @@ def orphans(child: Target, parent: Target, link: Link, scope: sql.Composable) ->
     )
 
 
-def note_missing(cursor: Cursor, child: Target, parent: Target, link: Link, sync_id: int | None) -> int:
-    """Puts the parents that rows point at in vain on the waiting list. Answers how many were new.
+def note_missing(
+    cursor: Cursor,
+    child: Target,
+    parent: Target,
+    link: Link,
+    sync_id: int | None = None,
+    keys: Sequence[str] | None = None,
+) -> None:
+    """Puts the parents that rows point at in vain on the waiting list.
 
-    `sync_id` limits the look to the rows of one sync; None looks at the whole table.
+    `keys` limits the look to these rows, `sync_id` to those of one sync, which takes reading the table.
     """
     scope = sql.SQL("true") if sync_id is None else sql.SQL("c.sync_id = {}").format(sql.Literal(sync_id))
-    where = _where(child, parent, link)
-    cursor.execute(sql.SQL(AWAIT).format(orphans=orphans(child, parent, link, scope)), where)
-    new = cursor.rowcount
-    cursor.execute(
-        sql.SQL(NO_LONGER_ASKED_FOR).format(child=child.table, pointing=_pointing(link), child_key=_child_key(link)),
-        where,
-    )
-    return new
+    if keys is not None:
+        scope = sql.SQL("exists (select from unnest({}::text[]) k(key) where {})").format(
+            sql.Literal(list(keys)), child.same_key("c", child.parts("k.key"))
+        )
+    if keys is None or keys:
+        cursor.execute(sql.SQL(AWAIT).format(orphans=orphans(child, parent, link, scope)), _where(child, parent, link))
 
 
-def note_missing_of(cursor: Cursor, child: Target, parent: Target, link: Link, keys: Sequence[str]) -> None:
-    """The same for the rows with these keys, without a look at any other row."""
-    these = sql.SQL("exists (select from unnest({}::text[]) k(key) where {})").format(
-        sql.Literal(list(keys)), child.same_key("c", child.parts("k.key"))
+def no_longer_asked_for(cursor: Cursor, child: Target, parent: Target, link: Link) -> None:
+    """Takes parents from the list that no row of `child` points at any more."""
+    statement = sql.SQL(NO_LONGER_ASKED_FOR).format(
+        child=child.table, pointing=_pointing(link), child_key=_child_key(link)
     )
-    cursor.execute(sql.SQL(AWAIT).format(orphans=orphans(child, parent, link, these)), _where(child, parent, link))
+    cursor.execute(statement, _where(child, parent, link))
 
 
 def _where(child: Target, parent: Target, link: Link) -> dict[str, str]:

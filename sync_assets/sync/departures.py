@@ -123,7 +123,8 @@ class Departures:
         """Of all records, or of those with these keys alone."""
 
         def work(cursor: Cursor) -> dict[str, str]:
-            aliases.learn(cursor, self._target, self._sync.state.log_id, keys)
+            asked = self._sync.written.keys if keys is None else keys
+            aliases.learn(cursor, self._target, self._sync.state.log_id, asked, alone=keys is not None)
             return aliases.superseded(cursor, self._target, keys)
 
         merged = self._database.transaction(work) if self._entity.merged else {}

@@ -35,6 +35,7 @@ from sync_assets.sync.named import names_of
 from sync_assets.sync.pipeline import commit_behind, in_time
 from sync_assets.sync.plan import decide, of_parents, surely_read
 from sync_assets.sync.request import Outcome, Progress, Request
+from sync_assets.sync.written import MOST, Written
 
 
 class EntitySync:
@@ -65,7 +66,7 @@ class EntitySync:
         self._claims: list[tuple[int, int]] = []
         self._withheld: list[str] = []
         self._followed: datetime | None = None
-        self._met: set[str] = set()
+        self.written = Written(MOST if ledger.leased else None)
         self._departures = Departures(self, lambda pages: self._commit(pages, self._prepared(pages)))
 
     @property
@@ -220,6 +221,7 @@ class EntitySync:
             return Counts()
         found = ready.found
         rows = changed(cursor, self.target, found.rows, ready.look_ups)
+        self.written.add((row.key for row in rows) if self.ledger.leased else found.rows)
         self._mostly = "unchanged" if 2 * len(rows) <= len(found.rows) else "held" if rows[0].held else "new"
         log_id = self.state.log_id
         if pages[0].read.shape != self.entity.pushed_shape:  # what its sender leaves out teaches nothing of the API
@@ -233,10 +235,8 @@ class EntitySync:
         for key, e in found.oversized.items():
             keep(cursor, self.target, e.head, log_id, key=key, reason=e.what, kept=False, size=e.size)
         counts.unchanged += len(found.rows) - len(rows)
-        if not self.ledger.leased:
-            self._met.update(found.rows)
-            if self.ledger.beside_another(cursor):
-                seen_again(cursor, self.target, (found.rows[key] for key in found.rows.keys() - {r.key for r in rows}))
+        if self.ledger.beside_another(cursor):
+            seen_again(cursor, self.target, (found.rows[key] for key in found.rows.keys() - {r.key for r in rows}))
         counts.repeated += found.repeated
         counts.rejected += len(found.keyless) + len(found.oversized)
         self.ledger.end_commit(
@@ -257,6 +257,7 @@ class EntitySync:
 
     def _derive(self, read: Inside) -> None:
         parent = self.connection.target(read.parent)
+        self.written.any_of_all()
 
         def work(cursor: Cursor) -> Counts:
             if not self.ledger.begin_commit(cursor):
@@ -289,9 +290,8 @@ class EntitySync:
         def work(cursor: Cursor) -> None:
             parents.settle(cursor, self.target)
             for link, parent in goals:
+                parents.note_missing(cursor, self.target, parent, link, self.state.log_id, self.written.keys)
                 if self.ledger.leased:
-                    parents.note_missing(cursor, self.target, parent, link, self.state.log_id)
-                elif self._met:
-                    parents.note_missing_of(cursor, self.target, parent, link, sorted(self._met))
+                    parents.no_longer_asked_for(cursor, self.target, parent, link)
 
         self.connection.database.transaction(work)

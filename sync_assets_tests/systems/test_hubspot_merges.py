@@ -209,3 +209,23 @@ def test_l4_the_fault_of_that_name_merges_pairs(mirror: Mirror) -> None:
     for entity in ("contacts", "deals"):
         assert mirror.aliases(entity) == mirror.merged(entity)
     mirror.assert_in_step()
+
+
+@pytest.mark.parametrize("most", [0, 1, 2_000])
+@pytest.mark.parametrize("way", WAYS)
+def test_what_follows_from_the_written_is_found_however_many_are_looked_up(
+    mirror: Mirror, way: Way, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sync_assets.sync.entity_sync.MOST", most)
+    one, two = mirror.some("contacts", 2)
+    survivor = mirror.portal.merge("contacts", one, two)
+    for call, callee in zip(mirror.some("calls", 2), (999_999_999_991, 999_999_999_992), strict=True):
+        mirror.portal.update("calls", call, hs_call_callee_object_type="CONTACT", hs_call_callee_object_id=callee)
+    mirror.synced(way)
+    assert mirror.aliases() == dict.fromkeys({one, two} - {survivor}, survivor)
+    waiting = mirror.company.query("select key from sync.missing_parents where entity = 'contacts' order by key")
+    assert waiting == [("999999999991",), ("999999999992",)]
+    for call in mirror.some("calls", 2):
+        mirror.portal.update("calls", call, hs_call_callee_object_id=survivor)
+    mirror.synced(way)
+    assert mirror.company.query("select key from sync.missing_parents where entity = 'contacts'") == []
