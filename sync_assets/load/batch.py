@@ -71,9 +71,9 @@ class Row:
             LENGTH.pack(len(shape)), shape,
         ))  # fmt: skip
 
-    @once
+    @property
     def content(self) -> bytes:
-        """What is stored: the record as it came, without the nulls of its sparse parts."""
+        """What is stored: the record as it came, without the nulls of its sparse parts. It is asked for once."""
         if not self.sparse or self._parts is None:
             return bytes(self.record)
         parts = dict(self._parts)

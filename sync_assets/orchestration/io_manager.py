@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 PROGRESS_SECONDS = 2.0
 
+PIECE = 5_000
+"""Rows that become a DataFrame at once."""
+
 
 @dataclass(frozen=True)
 class RecordStream:
@@ -146,7 +149,9 @@ def _frame(schema: str, name: str, columns: list[str]) -> pd.DataFrame:
     try:
         wanted: list[Any] = [column(c, is_literal=c == "*") for c in columns or ["*"]]
         query = select(*wanted)
-        return pd.read_sql(query.select_from(table(name, schema=schema)), engine)
+        # By pieces: all of them at once would be in memory twice more, as Postgres' rows and as Python's.
+        pieces = pd.read_sql(query.select_from(table(name, schema=schema)), engine, chunksize=PIECE)
+        return pd.concat(pieces, ignore_index=True)
     finally:
         engine.dispose()
 

@@ -8,7 +8,7 @@ never go past them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from sync_assets.errors import FixConfig
@@ -45,9 +45,11 @@ def resolve(
 
     calls = calls.assign(id=calls["id"].astype("int64")).set_index("id").sort_index()
     outside = _outside(calls)
-    texts = pd.concat([outside, contacts["phone"], contacts["mobile_phone"]])
-    e164 = _e164(texts.dropna().unique(), region)
+    said = outside.dropna().unique()
+    e164 = _e164(said, region)
     number = outside.map(e164).astype("string")
+    written = pd.concat([contacts["phone"], contacts["mobile_phone"]]).dropna()
+    e164 |= _e164(written[~written.isin(said)].unique(), region, among=set(e164.values()))
     lines = _lines(contacts, aliases, e164)
     owners = lines.drop_duplicates("number", keep=False).set_index("number")["contact_id"]
 
@@ -114,21 +116,24 @@ def _today(ids: pd.Series, contacts: pd.DataFrame, aliases: pd.DataFrame) -> pd.
 
 
 def _lines(contacts: pd.DataFrame, aliases: pd.DataFrame, e164: dict[str, str]) -> pd.DataFrame:
-    """Who has which number, each pair once: a contact with one number in both fields does not share it."""
-    written = contacts.melt("id", ["phone", "mobile_phone"], value_name="text")
-    lines = written.assign(
-        contact_id=_today(written["id"], contacts, aliases),
-        number=written["text"].map(e164).astype("string"),
-    )
-    return lines[["contact_id", "number"]].dropna().drop_duplicates()
+    """Who has which of these numbers, each pair once: a contact with one number in both fields does not share it."""
+    import pandas as pd
+
+    found = []
+    for field in ("phone", "mobile_phone"):
+        having = contacts[contacts[field].isin(e164)]
+        ids = _today(having["id"], contacts, aliases).array
+        numbers = having[field].map(e164).astype("string").array
+        found.append(pd.DataFrame({"contact_id": ids, "number": numbers}))
+    return pd.concat(found).dropna().drop_duplicates()
 
 
 def _of_calls(pairs: pd.DataFrame, calls: pd.DataFrame) -> pd.Series:
     return pairs.set_index("call_id")["contact_id"].reindex(calls.index)
 
 
-def _e164(texts: Iterable[str], region: str) -> dict[str, str]:
-    """The texts that are phone numbers in the one spelling that can be compared, without an extension.
+def _e164(texts: Iterable[str], region: str, among: Collection[str] | None = None) -> dict[str, str]:
+    """The texts that are phone numbers (`among` these) in the one spelling that can be compared, without an extension.
 
     A number has to be valid, not only possible: what merely has the right length is a placeholder (+71234567890) or a
     number of another country written without its code, and would join people who never spoke. Two numbers in one field
@@ -148,5 +153,7 @@ def _e164(texts: Iterable[str], region: str) -> dict[str, str]:
         except phonenumbers.NumberParseException:
             continue
         if phonenumbers.is_valid_number(number):
-            found[text] = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+            spelled = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+            if among is None or spelled in among:
+                found[text] = spelled
     return found
