@@ -23,11 +23,14 @@ HEAL_BESIDE = 10
 NEXT_TRY = "least(interval '1 day', interval '5 minutes' * power(2, tries))"
 
 # `{scope}` limits the look to the rows that this sync wrote: the whole table is for the integrity check.
+#
+# Each parent is looked for once, and before anything else is asked about it: about a table that has just been filled
+# the planner knows nothing, and would begin with what never helps.
 ORPHANS = """
-select {child_key} as parent, count(*) as children
-  from {child} c left join {parent} p on {joined}
- where {pointing} and {absent} and {scope} and not exists ({alias})
- group by 1
+select {child_key} as parent, c.children
+  from (select {columns}, count(*) as children from {child} c
+         where {pointing} and {scope} group by {columns} offset 0) c
+ where not exists (select from {parent} p where {joined}) and not exists ({alias})
 """
 
 # Whoever was merged into another record is not missing.
@@ -104,7 +107,7 @@ def orphans(child: Target, parent: Target, link: Link, scope: sql.Composable) ->
         alias=sql.SQL(ALIAS).format(
             account=sql.Literal(parent.account), entity=sql.Literal(parent.entity.name), child_key=_child_key(link)
         ),
-        absent=sql.SQL("{} is null").format(sql.Identifier("p", on[0])),
+        columns=sql.SQL(", ").join(sql.Identifier("c", name) for name in link.names),
     )
 
 

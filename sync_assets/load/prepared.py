@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sync_assets.load import drift
-from sync_assets.load.batch import Batch
+from sync_assets.load.batch import Batch, Row
 from sync_assets.load.look_up import Asked, asked
 
 Mostly = Literal["unchanged", "held", "new"]
@@ -22,6 +22,7 @@ class Prepared:
     found: Batch
     look_ups: list[Asked]
     alike: drift.Alike | None = None  # of all its rows, where most of them will be written
+    new: list[Row] | None = None  # all of them in the order of their keys, where none will be held
 
 
 def prepared(found: Batch, mostly: Mostly) -> Prepared:
@@ -31,4 +32,5 @@ def prepared(found: Batch, mostly: Mostly) -> Prepared:
     for row in found.rows.values():
         row.held = mostly == "held"
         row.prepare()
-    return Prepared(found, look_ups, drift.alike(found.rows.values()))
+    new = [found.rows[key] for look_up in look_ups for key in look_up.keys] if mostly == "new" else None
+    return Prepared(found, look_ups, drift.alike(found.rows.values()), new)

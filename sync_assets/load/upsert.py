@@ -148,12 +148,12 @@ def _taken_straight(cursor: Cursor, target: Target, rows: list[Row], sync_id: in
     False, and nothing is done, where another writer was first with a key, Postgres refuses a value, or row security
     forbids COPY: the way through the staging table knows what to do then, and what to say.
     """
-    cursor.execute("savepoint straight")
     crash.point("after stage")
     columns = sql.SQL("raw_json, seen, payload_hash, payload_shape, sync_id")
     last = SEEN.pack(8, sync_id)
+    parts = [part for row in rows for part in (row.straight, last)]
     try:
-        _copy(cursor, target.table, columns, [part for row in rows for part in (row.straight, last)])
+        _copy(cursor, target.table, columns, parts, behind="straight")
     except psycopg2.Error as e:
         if (e.pgcode or "")[:2] not in ("0A", "22", "23", "54"):
             raise
@@ -163,10 +163,12 @@ def _taken_straight(cursor: Cursor, target: Target, rows: list[Row], sync_id: in
     return True
 
 
-def _copy(cursor: Cursor, table: sql.Identifier, columns: sql.SQL, rows: list[bytes]) -> None:
-    # In one piece: for each piece psycopg2 waits for the interpreter, which is reading the next pages.
+def _copy(cursor: Cursor, table: sql.Identifier, columns: sql.SQL, rows: list[bytes], behind: str = "") -> None:
+    """`behind` names a savepoint that is made first."""
+    # In one piece: for each piece, and each statement, psycopg2 waits for the interpreter, which reads the next pages.
     copied = b"".join((COPY_HEADER, *rows, COPY_END))
-    statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(table, columns)
+    savepoint = sql.SQL("savepoint {};").format(sql.Identifier(behind)) if behind else sql.SQL("")
+    statement = sql.SQL("{}copy {} ({}) from stdin (format binary)").format(savepoint, table, columns)
     cursor.copy_expert(statement, io.BytesIO(copied), len(copied) + 1)
 
 

@@ -220,7 +220,8 @@ class EntitySync:
         if not self.ledger.begin_commit(cursor):
             return Counts()
         found = ready.found
-        rows = changed(cursor, self.target, found.rows, ready.look_ups)
+        new = ready.new if self._mostly == "new" and not slow else None
+        rows = changed(cursor, self.target, found.rows, ready.look_ups) if new is None else new
         self.written.add((row.key for row in rows) if self.ledger.leased else found.rows)
         self._mostly = "unchanged" if 2 * len(rows) <= len(found.rows) else "held" if rows[0].held else "new"
         log_id = self.state.log_id
@@ -230,6 +231,8 @@ class EntitySync:
             for note in notes:
                 self.outcome.remark(note)
         counts = (write_slowly if slow else write)(cursor, self.target, rows, log_id)
+        if new and counts.created < len(new):
+            self._mostly = "unchanged"
         for record in found.keyless:
             reject(cursor, self.target, record, log_id)
         for key, e in found.oversized.items():

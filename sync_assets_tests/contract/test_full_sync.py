@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from psycopg2 import sql
 
+from sync_assets.load import upsert
 from sync_assets.sandbox.server import Sandbox
 from sync_assets_tests.company import Company
 from sync_assets_tests.contract.declared import NAMES
+from sync_assets_tests.mirror import Mirror
 
 TABLES = ("xmin::text", "ctid::text", "synced_at", "seen")
 
@@ -189,3 +191,19 @@ def test_what_is_deleted_becomes_a_tombstone_and_comes_back_when_seen_again(
     assert company.query("select * from sync.tombstones where account = %s", (account,)) == []
     company.assert_world_equals_postgres(account)
     company.assert_ledger_adds_up()
+
+
+def test_where_all_were_new_so_far_what_is_held_is_found_all_the_same(
+    make_mirror: Callable[..., Mirror], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind commits of new records alone the next is not looked up: Postgres says which of it are held."""
+    mirror = make_mirror({"SYNC_BATCH_SIZE": "100", "HUBSPOT_LIST_CURSORS": "1"})
+    kept = mirror.portal.shelf("contacts").ids[-50:]
+    mirror.company.query("delete from hubspot.contacts where id <> all(%s)", [kept])
+    straight: list[bool] = []
+    take = upsert._taken_straight
+    monkeypatch.setattr(upsert, "_taken_straight", lambda *given: straight.append(take(*given)) or straight[-1])
+    totals = mirror.synced("full", "contacts")["contacts"].totals
+    assert (totals["created"], totals["unchanged"]) == (250, 50)
+    assert straight == [True, True, False]
+    mirror.company.assert_world_equals_postgres("hubspot")

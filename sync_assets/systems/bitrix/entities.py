@@ -45,7 +45,7 @@ def part_of_order(name: str, method: str, rows: str, *links: Link, doc: str, hin
     sets = OfChangedOrders(f"{method}.list", at=rows)
     return Entity(
         name,
-        read=Keyset(f"{method}.list", at=rows, entity=name),
+        read=Keyset(f"{method}.list", at=rows, entity=name, early=True),
         one=Lookup(f"{method}.list", rows=rows, get=f"{method}.get", at=rows.removesuffix("s")),
         changes=changes(sets),
         of_parents=lambda orders: [replace(sets, these=tuple(orders))],
