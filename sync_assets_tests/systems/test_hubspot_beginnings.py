@@ -19,12 +19,16 @@ CALLS, DEALS = "/crm/v3/objects/calls", "/crm/v3/objects/deals"
 
 
 def in_one_run(
-    company: Company, *names: str, before: Callable[[str], None] = lambda _: None, told: bool = True
+    company: Company,
+    *names: str,
+    before: Callable[[str], None] = lambda _: None,
+    told: bool = True,
+    account: str = "hubspot",
 ) -> dict[str, Outcome | SyncError]:
     """A full sync of these, one after the other, by one connection; unless not `told`, each knows what follows."""
-    entities = [company.entity(name, "hubspot") for name in names or NAMES]
+    entities = [company.entity(name, account) for name in names or NAMES]
     done: dict[str, Outcome | SyncError] = {}
-    with company.connected("hubspot") as connection:
+    with company.connected(account) as connection:
         for place, entity in enumerate(entities, 1):
             before(entity.name)
             try:
