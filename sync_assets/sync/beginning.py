@@ -60,7 +60,7 @@ def _begin_next(connection: Connected, following: Sequence[Entity]) -> None:
     early = (
         entity
         for entity in following
-        if entity.one and True and all(getattr(read, "early", False) for read in entity.reads)
+        if entity.one and entity.follows not in to_come and all(getattr(read, "early", False) for read in entity.reads)
     )
     for entity in islice(early, TO_COME):
         if not connection.ahead.has_begun(entity.name):
