@@ -96,7 +96,7 @@ class Row:
 
     def prepare(self) -> None:
         """Works out ahead of the transaction what it will ask for."""
-        _ = self.staged if self.held else self.straight, self.names
+        _ = self.staged if self.held else self.straight
 
 
 @dataclass

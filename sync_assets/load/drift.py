@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import islice
 from typing import Any
 
+import msgspec
 from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.load.batch import Row
 
 ENOUGH = 20
 """A batch of fewer changed records proves nothing about the API."""
+
+AT_ONCE = 200
+"""Records whose names are compared at once: what a decoder makes of them is small beside a commit."""
 
 
 Alike = Counter[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]]
@@ -47,10 +53,36 @@ class Fields:
 def alike(rows: Iterable[Row]) -> Alike:
     """How many of these rows have which names; it can be counted before their transaction begins."""
     found: Alike = Counter()
-    for row in rows:
-        if row.names is not None:  # else the slow path tells what is wrong with the record
-            found[row.names, row.read.omits, row.read.adds] += 1
+    left, all_alike = iter(rows), True
+    while some := list(islice(left, AT_ONCE)):
+        first = some[0]
+        all_alike = all_alike and bool(first.names) and all(row.read is first.read for row in some)
+        if all_alike and first.names and _have(some, first.names):
+            found[first.names, first.read.omits, first.read.adds] += len(some)
+            continue
+        all_alike = False  # a decoder takes a millisecond to make: not for each of their kinds
+        for row in some:
+            if row.names is not None:  # else the slow path tells what is wrong with the record
+                found[row.names, row.read.omits, row.read.adds] += 1
     return found
+
+
+def _have(rows: Sequence[Row], names: tuple[str, ...]) -> bool:
+    """Whether each of them has these names and no other: told by one decoder in a third of the time."""
+    try:
+        return len(_of(names)(b"[%s]" % b",".join([row.record for row in rows]))) == len(rows)
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        return False
+
+
+@lru_cache(maxsize=256)
+def _of(names: tuple[str, ...]) -> Callable[[bytes], list[Any]]:
+    """Raises ValueError for names that no struct can have."""
+    fields = {f"field_{n}": name for n, name in enumerate(names)}
+    struct = msgspec.defstruct(
+        "Record", [(field, msgspec.Raw) for field in fields], rename=fields, forbid_unknown_fields=True, gc=False
+    )
+    return msgspec.json.Decoder(list[struct]).decode  # type: ignore[valid-type]
 
 
 def compare(fields: Fields, rows: Sequence[Row], alike: Alike) -> tuple[Fields, list[Row], list[str]]:

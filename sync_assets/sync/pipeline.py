@@ -13,7 +13,8 @@ from sync_assets.extract.pages import Page
 T = TypeVar("T")
 
 FIRST = 4
-"""The first commit is so many times smaller than the others: until it begins, Postgres has nothing to do."""
+"""The first commit is so many times smaller than the others: until it begins, Postgres has nothing to do. Each is twice
+the one before it until they are whole: there is more to read in the time that a larger one takes."""
 
 MOST_BYTES = 4_000_000
 """Of the answers of one commit: long records come in smaller commits, and memory does not depend on their length."""
@@ -31,13 +32,13 @@ def in_time(pages: Iterator[Page], *, minutes: float) -> Iterator[Page]:
 def commit_behind(
     pages: Iterable[Page], *, records: int, prepare: Callable[[list[Page]], T], commit: Callable[[list[Page], T], None]
 ) -> None:
-    """Hands over whole pages as soon as they hold so many records, or MOST_BYTES; the first time a FIRST-th of them.
+    """Hands over whole pages as soon as they hold so many records, or MOST_BYTES; at first a FIRST-th of them.
 
     `prepare` runs while the last commit is under way. Pages read before the source failed are committed; then its
     RetryLater is raised again. At most two hand-overs are in memory.
     """
     held: list[Page] = []
-    enough = records // FIRST
+    enough = max(1, records // FIRST)
     with ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
         under_way: Future[None] | None = None
 
@@ -47,7 +48,7 @@ def commit_behind(
             if under_way:
                 under_way.result()
             under_way = writer.submit(commit, held, prepared) if held else None
-            held, enough = [], records
+            held, enough = [], min(records, 2 * enough)
 
         try:
             for page in pages:
