@@ -1,4 +1,4 @@
-"""Commits are bounded by what they hold: so many records, or so many bytes, whichever comes first; the first soon."""
+"""Commits are bounded by what they hold: so many records, or so many bytes, whichever comes first; at first fewer."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def page(name: int, records: int, size: int) -> Page:
 @pytest.mark.parametrize(
     ("size", "commits"),
     [
-        (100, ["0", "1 2 3", "4 5 6"]),
+        (100, ["0", "1 2", "3 4 5", "6"]),
         (MOST_BYTES // 2, ["0", "1 2", "3 4", "5 6"]),
         (MOST_BYTES * 2, ["0", "1", "2", "3", "4", "5", "6"]),
     ],
