@@ -18,7 +18,7 @@ def asked(company: Company) -> list[str]:
 
 def test_items_begin_while_orders_are_read_and_no_sooner(make_shop: Callable[..., Company]) -> None:
     shop = make_shop(orders="5200", orphans="0")
-    shop.sandbox.latency = 0.15
+    shop.sandbox.latency = 0.4
     done = in_one_run(shop, *NAMES, account="bitrix")
     assert all(isinstance(outcome, Outcome) for outcome in done.values()), done
     order = asked(shop)
