@@ -77,6 +77,7 @@ class _Listing:
         self._alone = False
         self._segments = segments or [Segment()]
         self._given: set[tuple[int, str]] = set()
+        self._waiting: dict[Segment, tuple[Page, str | None]] = {}
         self._wide = read.named and len(",".join(fetch.names)) > URL_BYTES
         self._requests: AsDone[tuple[Segment, Page, str | None] | Part | None] = AsDone()
 
@@ -97,7 +98,27 @@ class _Listing:
                 segment, page, after = found
                 if segment not in self._segments or segment.done:
                     continue  # given up while its request was under way
-                yield self._taken(segment, page, after)
+                self._waiting[segment] = page, after
+                yield from self._in_turn()
+
+    def _in_turn(self) -> Iterator[Page]:
+        """A page that reaches the next segment's place waits until that one's first page tells where it is cut."""
+        while ready := [s for s in self._waiting if not self._must_wait(s)]:
+            page, after = self._waiting.pop(ready[0])
+            if ready[0] in self._segments:
+                yield self._taken(ready[0], page, after)
+
+    def _must_wait(self, segment: Segment) -> bool:
+        following = self._following(segment) if segment in self._segments else None
+        if following is None or following.first is not None:
+            return False
+        page, after = self._waiting[segment]
+        ids = _ids(page)
+        if not ids or ids[-1] < following.start or not _ascends(ids, segment, after):
+            return False
+        if segment.first is None:
+            segment.first = ids[0]
+        return True
 
     def _taken(self, segment: Segment, page: Page, after: str | None) -> Page:
         ids = _ids(page)
