@@ -26,6 +26,7 @@ from sync_assets.load import trust  # noqa: E402
 from sync_assets.postgres import EmbeddedPostgres  # noqa: E402
 from sync_assets.sandbox.bitrix.people import CANARY as PASSWORDS  # noqa: E402
 from sync_assets.sandbox.server import Sandbox  # noqa: E402
+from sync_assets_tests import processors  # noqa: E402
 from sync_assets_tests.asking import let_go  # noqa: E402
 from sync_assets_tests.canary import Canary  # noqa: E402
 from sync_assets_tests.company import Company, environment  # noqa: E402
@@ -40,6 +41,8 @@ RESOLVED = {"bitrix.buyers": "listed", "bitrix.orphans": "0"}
 """A world in which every link leads somewhere, unless a test says otherwise."""
 LONGEST = ("test_demo.py", "test_workers.py", "test_ui.py", "test_processes.py", "test_job_execute.py", "test_bench.py")
 """Those that start whole sets of processes."""
+EVERYWHERE = processors.allowed()
+HERE = processors.of_worker(os.environ.get("PYTEST_XDIST_WORKER"), EVERYWHERE)
 IMPATIENT = {
     "SYNC_RETRIES": "3",
     "SYNC_REQUEST_SECONDS": "5",
@@ -66,6 +69,12 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
+    with processors.kept_to(EVERYWHERE if item.path.name in LONGEST else HERE):
+        return (yield)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _authorities_read_once() -> Iterator[None]:
     """Whom to trust takes 20 ms to read; httpx would do so for each client that a test makes."""
@@ -86,7 +95,9 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[EmbeddedPostgres]:
-    with temporary_postgres() as postgres:
+    with ExitStack() as end:
+        with processors.kept_to(HERE):
+            postgres = end.enter_context(temporary_postgres())
         yield postgres
 
 
