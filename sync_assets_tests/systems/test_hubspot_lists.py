@@ -212,7 +212,8 @@ def test_d1_killed_between_segments_it_goes_on_where_each_of_them_stopped(
 
 @pytest.mark.parametrize("after", CURSORS)
 def test_a3_a_list_that_fails_again_and_again_goes_on_each_time(make_portal: MakePortal, after: str) -> None:
-    company, sandbox = make_portal(after=after, env={"SYNC_BATCH_SIZE": "300"})
+    # The first commit is a fourth of it: three pages for each stop, so eleven are the most.
+    company, sandbox = make_portal(after=after, env={"SYNC_BATCH_SIZE": "1200"})
     entity = company.entity("contacts", "hubspot")
 
     def fail_from_here(*_: object) -> None:
