@@ -33,7 +33,7 @@ select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.rel
    and pg_relation_size(c.oid) > 0
  order by 1, 2
 """
-ALWAYS = {("sync", "migrations"), ("sync", "status_map"), ("sync", "plain_columns")}
+ALWAYS = {("sync", "migrations"), ("sync", "status_map"), ("sync", "plain_columns"), ("sync", "hash_seed")}
 """What a migrated database without records holds."""
 
 

@@ -53,6 +53,7 @@ class Target:
     entity: Entity
     columns: tuple[Column, ...]
     keeps_evidence: bool = True  # the bytes of records that are refused or mended
+    seed: int = 0  # of hashes
 
     @property
     def table(self) -> sql.Identifier:
@@ -148,4 +149,6 @@ def target(cursor: Cursor, account: Account, entity: Entity, *, keeps_evidence: 
     columns = tuple(Column(*row) for row in cursor.fetchall())
     if not columns:
         raise NotMigrated(f"the table {account.schema}.{entity.name} is not there")
-    return Target(account.name, account.schema, entity, columns, keeps_evidence)
+    cursor.execute("select seed from sync.hash_seed")
+    (seed,) = cursor.fetchone() or (0,)
+    return Target(account.name, account.schema, entity, columns, keeps_evidence, seed)

@@ -187,7 +187,7 @@ def _load(
     if not pages:
         return
     account = connection.account
-    found = batch(pages, target.entity.sparse)
+    found = batch(pages, target.seed, target.entity.sparse)
     cursor.execute(LOG, (account.name, account.system.name, target.entity.name, run_id))
     (log_id,) = cursor.fetchone() or (0,)
     rows = changed(cursor, target, found.rows)

@@ -196,7 +196,7 @@ class EntitySync:
         commit_behind(pages, records=settings.sync_batch_size, prepare=self._prepared, commit=self._commit)
 
     def _prepared(self, pages: list[Page]) -> Prepared:
-        return prepared(batch(pages, self.entity.sparse), self._mostly)
+        return prepared(batch(pages, self.target.seed, self.entity.sparse), self._mostly)
 
     def _commit(self, pages: list[Page], ready: Prepared) -> None:
         crash.point("after read")

@@ -37,7 +37,7 @@ class Hand:
         return self.load_pages(self.page(*records, **page), slow=slow)
 
     def load_pages(self, *pages: Page, slow: bool = False, sync_id: int = 1) -> Counts:
-        found = batch(pages)
+        found = batch(pages, self.target.seed)
 
         def work(cursor: Any) -> Counts:
             rows = changed(cursor, self.target, found.rows)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sync_assets.entity import ById, Entity, Whole
 from sync_assets.load.batch import batch
 from sync_assets.load.look_up import changed
+from sync_assets.load.migrations import FOLDER
 from sync_assets.load.upsert import Counts, write
 from sync_assets_tests.company import Company
 from sync_assets_tests.load.hand import LIST, Hand, counts, hand
@@ -51,7 +52,7 @@ def test_each_record_is_counted_as_exactly_one_thing(tags: Hand) -> None:
 
 def test_where_another_writer_was_first_with_a_key_the_newer_sight_wins(tags: Hand, hands: Callable[..., Hand]) -> None:
     other = hands()
-    found = batch([tags.page(tag(1, "late"), tag(2), seen=1)])
+    found = batch([tags.page(tag(1, "late"), tag(2), seen=1)], tags.target.seed)
 
     def work(cursor: Any) -> Counts:
         rows = changed(cursor, tags.target, found.rows)
@@ -133,6 +134,36 @@ def test_the_same_content_in_other_bytes_only_renews_the_hash(tags: Hand, other:
     written = tags.stored("xmin::text")
     assert tags.load(other) == counts(unchanged=1)
     assert tags.stored("xmin::text") == written
+
+
+def test_hashes_of_another_seed_or_of_an_earlier_version_are_renewed_and_nothing_else_is(tags: Hand) -> None:
+    tags.load(tag(1), tag(2))
+    before = tags.stored("raw_json::text, sync_id, synced_at, first_seen_at")
+    ours = tags.stored("payload_hash")
+    earlier = "substr(sha256(raw_json::text::bytea), 1, 16)"
+    tags.database.query(f"update kaiten.tags set payload_hash = {earlier} where id = 1 returning id")
+    tags.target = replace(tags.target, seed=tags.target.seed + 1)
+    assert tags.load(tag(1), tag(2)) == counts(unchanged=2)
+    assert tags.stored("raw_json::text, sync_id, synced_at, first_seen_at") == before
+    assert not set(tags.stored("payload_hash")) & set(ours), "a hash that nobody's seed is in can be looked for"
+    written = tags.stored("xmin::text")
+    assert tags.load(tag(1), tag(2)) == counts(unchanged=2)
+    assert tags.stored("xmin::text") == written
+
+
+def test_each_database_has_a_seed_of_its_own(tags: Hand) -> None:
+    text = (FOLDER / "020_sync_seed.sql").read_text()
+    seeds = set(tags.database.rows("select seed from sync.hash_seed"))
+    assert seeds == {(tags.target.seed,)}
+
+    def others(cursor: Any) -> None:
+        for _ in range(3):
+            cursor.execute("drop table sync.hash_seed; " + text + "select seed from sync.hash_seed")
+            seeds.add(cursor.fetchone())
+        cursor.connection.rollback()
+
+    tags.database.transaction(others)
+    assert len(seeds) == 4
 
 
 def test_a_rewritten_row_keeps_when_it_was_first_seen(tags: Hand) -> None:
