@@ -51,10 +51,11 @@ def ours(system: str, kind: Kind, only: str | None) -> dict[str, int]:
     return totals
 
 
-def peak_rss() -> int:
-    """Bytes. Not ru_maxrss: a child inherits that from the process that forked it."""
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
+def peak_rss(process: int | str = "self") -> int:
+    """Bytes; 0 of one that has ended. Not ru_maxrss: a child inherits that from the process that forked it."""
+    status = Path(f"/proc/{process}/status").read_text()
+    peak = next((line for line in status.splitlines() if line.startswith("VmHWM")), "VmHWM: 0")
+    return 1024 * int(peak.split()[1])
 
 
 def main(system: str, how: str, only: str | None = None) -> None:

@@ -25,10 +25,12 @@ from sync_assets.load.database import Database
 from sync_assets.load.migrations import migrate
 from sync_assets.postgres import EmbeddedPostgres
 from sync_assets.systems import SYSTEMS
-from sync_assets_tests.bench.client import BASELINES, COUNTS
+from sync_assets_tests.bench.client import BASELINES, COUNTS, peak_rss
 from sync_assets_tests.bench.source import ROOT, Source
 
 TICKS = os.sysconf("SC_CLK_TCK")
+LOOK = 0.02
+"""Seconds between two looks at a job's memory."""
 Client = Callable[[Sequence[str], dict[str, str], Path], dict[str, Any]]
 
 
@@ -178,15 +180,23 @@ def _client(what: Sequence[str], env: dict[str, str], folder: Path) -> dict[str,
 def _job(what: Sequence[str], env: dict[str, str], folder: Path) -> dict[str, Any]:
     shutil.copy(ROOT / "dagster.yaml", folder)
     command = [sys.executable, "-m", "dagster", "job", "execute", "-m", *what]
-    began = time.monotonic()
+    return watched(command, env | {"DAGSTER_HOME": str(folder)}, folder)
+
+
+def watched(command: Sequence[str], env: Mapping[str, str], folder: Path) -> dict[str, Any]:
+    """All of a command, from exec to exit. Raises RuntimeError with its last words where it fails."""
+    began, pid, peak = time.monotonic(), 0, 0
     with (folder / "out").open("wb") as out:
-        job = subprocess.Popen(command, cwd=folder, env=env | {"DAGSTER_HOME": str(folder)}, stdout=out, stderr=out)
-        _, status, used = os.wait4(job.pid, 0)
+        job = subprocess.Popen(command, cwd=folder, env=env, stdout=out, stderr=out)
+        while not pid:
+            peak = max(peak, peak_rss(job.pid))
+            time.sleep(LOOK)
+            pid, status, used = os.wait4(job.pid, os.WNOHANG)
     ended, job.returncode = time.monotonic(), os.waitstatus_to_exitcode(status)
     if job.returncode:
         raise RuntimeError("\n".join((folder / "out").read_text(errors="replace").splitlines()[-30:]))
     cpu = used.ru_utime + used.ru_stime
-    return {"began": began, "ended": ended, "cpu": cpu, "peak_rss": used.ru_maxrss * 1024, "counts": {}}
+    return {"began": began, "ended": ended, "cpu": cpu, "peak_rss": peak, "counts": {}}
 
 
 def stat(pid: int) -> list[int]:

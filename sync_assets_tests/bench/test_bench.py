@@ -1,12 +1,15 @@
 """The bench runs and says what it promises to say. Not what it measures: that depends on the machine and its guests."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from sync_assets_tests.bench.lab import watched
 
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES = {
@@ -43,6 +46,15 @@ def quick_bench(system: str, path: Path, rows: list[int], goals: list[int]) -> l
 def counts(scenario: dict[str, Any], label: str) -> dict[str, int]:
     found: dict[str, int] = scenario["rows"][label]["counts"]
     return found
+
+
+def test_a_job_s_memory_is_its_own_and_not_that_of_whoever_started_it(tmp_path: Path) -> None:
+    mine = bytearray(os.urandom(1)) * 400_000_000
+    command = [sys.executable, "-c", "import time; held = bytearray(b'a') * 60_000_000; time.sleep(0.3)"]
+    peak = watched(command, dict(os.environ), tmp_path)["peak_rss"]
+    assert 60_000_000 < peak < 150_000_000 < len(mine)
+    with pytest.raises(RuntimeError, match="last words"):
+        watched([sys.executable, "-c", "raise SystemExit('last words')"], dict(os.environ), tmp_path)
 
 
 def test_a_quick_bench_of_kaiten_fills_every_table_and_names_every_goal(tmp_path: Path) -> None:
