@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+import hypothesis
 import pytest
 
 # At its own pace the collector takes a seventh of the suite's time, most of it while everything is being imported.
@@ -49,6 +50,9 @@ IMPATIENT = {
     "SYNC_MAX_WAIT_SECONDS": "5",
     "SYNC_DATABASE_WAIT_SECONDS": "5",
 }
+
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")  # what is measured is measured in the bench
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A suite that was started in the background is deaf to it; Dagster would make it deaf to SIGTERM too, and all that
