@@ -5,6 +5,7 @@ Typed columns are not here: they are declared once, in `sql/`. What a value here
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -53,19 +54,19 @@ class OffsetPages(Whole):
 
 
 @dataclass(frozen=True)
-class Own(Whole):
+class Own(Whole, ABC):
     """A read with a protocol of its own, told in its system's folder."""
 
     ahead: bool = False  # each page is a request: the next one is under way while the last one is stored
     early: bool = False  # what it asks first follows from answers and its own rows: it may be asked before its turn
 
+    @abstractmethod
     def pages(self, fetch: Any, start: dict[str, Any]) -> Iterator[Any]:
         """The pages from `start` on ({} is the beginning), each with where to go on `after` it.
 
         {} after a page says that the read ends with it, None that it names no place.
         `fetch` is the `extract.fetch.Fetch` that carries the read out.
         """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -108,15 +109,15 @@ class ById:
 
 
 @dataclass(frozen=True)
-class OwnById(ById):
+class OwnById(ById, ABC):
     """Records by their keys in a way of its own, in batches for instance."""
 
+    @abstractmethod
     def look(self, fetch: Any, keys: Sequence[str]) -> Iterator[tuple[str, Any]]:
         """For each key a page with the record, or the SyncError that says why there is none.
 
         A record with another key than was asked for is what the asked one was merged into.
         """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,9 @@ select to_jsonb(r) || jsonb_build_object('steps', (
   from sync.sequence_runs r where execution_id::text = %s
 """
 
-HOLD = f"select {RUN} from sync.sequence_runs where execution_id::text = %s and status = 'active' for update"  # noqa: S608
+HOLD = f"""
+select {RUN} from sync.sequence_runs where execution_id::text = %s and status = 'active' for update
+"""  # noqa: S608  constants
 
 
 def counted(database: Database) -> list[dict[str, Any]]:

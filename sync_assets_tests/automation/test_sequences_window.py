@@ -33,7 +33,7 @@ def wall_open(window: Window, moment: datetime) -> bool:
     return day.weekday() in window.days and (at >= window.opens or at < window.closes)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     zone=st.sampled_from(ZONES), base=ON_CHANGES, minutes=st.integers(0, 3 * MIDNIGHT),
     opens=st.integers(0, MIDNIGHT - 1), closes=st.integers(0, MIDNIGHT),

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from sync_assets.load.database import Database
 from sync_assets.load.migrations import migrate
+from sync_assets_tests.bench.client import peak_rss
 from sync_assets_tests.bench.lab import TICKS, Lab, Run, median, stat
 from sync_assets_tests.bench.scenarios import Goal, Scenario, Tell
 from sync_assets_tests.receive.command import PATH, Command, event
@@ -112,7 +113,7 @@ def _run(lab: Lab, number: int, pace: float, records: int) -> Run:
             before, spent, began = _cpu(command), lab.spent(name), time.monotonic()
             calls = Calls(command.port, number, pace, records).run()
             wall, cpu, (postgres, wal) = time.monotonic() - began, _cpu(command) - before, lab.spent(name, spent)
-            peak = _peak(command)
+            peak = peak_rss(command.process.pid)
         finally:
             command.process.end()
     (kept,) = lab.ask(name, "select count(*) from sync.webhook_events")
@@ -132,8 +133,3 @@ def _run(lab: Lab, number: int, pace: float, records: int) -> Run:
 
 def _cpu(command: Command) -> float:
     return sum(stat(command.process.pid)[11:13]) / TICKS
-
-
-def _peak(command: Command) -> int:
-    status = Path(f"/proc/{command.process.pid}/status").read_text()
-    return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])

@@ -1,7 +1,6 @@
 """Answers that live Kaiten accounts really gave, replayed: rows and values are those of the recorded files."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,8 @@ of spaces that they do not list."""
 
 
 @pytest.fixture(scope="module")
-def recordings() -> Path:
-    folder = Path(os.environ.get("SYNC_ASSETS_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data")) / "kaiten"
-    if not folder.is_dir():
-        pytest.skip(f"recorded payloads are not at {folder}; set SYNC_ASSETS_SHARED_DATA")
-    return folder
+def recordings(shared: Path) -> Path:
+    return shared / "kaiten"
 
 
 def recorded(folder: Path, pattern: str) -> list[dict[str, Any]]:

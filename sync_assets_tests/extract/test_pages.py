@@ -19,7 +19,7 @@ JSON = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4), max_leaves=12
 )
 RECORDS = st.lists(st.dictionaries(st.text(), JSON, max_size=4).map(lambda r: {**r, "id": 7}), max_size=5)
-QUICK = settings(derandomize=True, max_examples=60, deadline=None)
+QUICK = settings(derandomize=True, max_examples=60)
 
 
 def page(body: bytes, at: str = "", read: Any = Whole("/rows")) -> Any:  # noqa: B008

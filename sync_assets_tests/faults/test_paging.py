@@ -142,7 +142,7 @@ MOVES = st.lists(st.tuples(st.sampled_from(["delete", "insert", "rest"]), st.int
 
 
 @given(moves=MOVES, rows=st.integers(0, 75), seed=st.integers(0, 10_000))
-@settings(derandomize=True, max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(derandomize=True, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 def test_p3_whatever_moves_every_row_that_stands_still_is_read(
     moves: list[tuple[str, int]], rows: int, seed: int
 ) -> None:

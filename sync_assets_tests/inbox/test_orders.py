@@ -47,7 +47,7 @@ def test_w4_every_order_of_create_update_delete_ends_with_the_world(
 DEEDS = ("update", "archive", "restore", "tell", "tell again", "work", "whole")
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from(DEEDS), st.integers(0, 2)), max_size=14))
 def test_w4_any_interleaving_of_changes_events_and_syncs_ends_with_the_world(
     mirror: Mirror, deeds: list[tuple[str, int]]

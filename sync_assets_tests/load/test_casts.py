@@ -231,7 +231,7 @@ NEARLY = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(NEARLY)
 @example("9999-02-29T23:59:59.999999999-14:59")
 @example("0001-01-01T00:00:00.000000000+14:59")
@@ -249,7 +249,7 @@ def test_v4_a_cast_never_raises_and_its_answer_can_be_read(asked: Connection, te
 ZONES = st.integers(min_value=-14 * 60, max_value=14 * 60).map(lambda m: timezone(timedelta(minutes=m)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.datetimes(timezones=ZONES))
 @example(datetime(2024, 2, 29, 23, 59, 59, 999999, timezone(timedelta(hours=-14))))
 @example(datetime(1, 1, 1, 0, 0, tzinfo=timezone(timedelta(hours=14))))
@@ -262,7 +262,7 @@ def test_v4_a_moment_is_the_one_that_python_reads(asked: Connection, moment: dat
     assert _ask(asked, "select sync.to_moment(%(value)s)", moment.isoformat()) == [expected]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.dates())
 def test_v4_every_day_of_the_calendar_is_read(asked: Connection, day: date) -> None:
     assert _ask(asked, "select sync.to_day(%(value)s)", day.isoformat()) == [day]

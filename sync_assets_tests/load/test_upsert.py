@@ -100,7 +100,7 @@ def test_c5_without_change_times_the_later_sight_wins(tags: Hand) -> None:
     assert tags.load(tag(1, "came", T1), seen=6) == counts(updated=1)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 9)), unique=True, min_size=1, max_size=6), st.data())
 def test_c5_in_whatever_order_versions_arrive_the_newest_stays(
     tags: Hand, versions: list[tuple[int, int]], data: st.DataObject

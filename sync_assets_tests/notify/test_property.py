@@ -27,7 +27,7 @@ NEVER = {"SYNC_ALERT_REMIND_HOURS": "0"}
 QUIET = {"SYNC_ALERT_QUIET": "22:00-07:00"}
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, quiet=st.booleans())
 def test_at_most_one_opening_and_one_end_and_no_end_without_its_opening(
     steps: list[tuple[set[str], int, int, int, bool]], quiet: bool, database_url: str, ear: Ear

@@ -131,7 +131,7 @@ events = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(events, max_size=10))
 def test_w7_whatever_an_event_says_it_is_kept(database_url: str, said: list[Event]) -> None:
     with closing(psycopg2.connect(database_url)) as connection, connection, connection.cursor() as cursor:

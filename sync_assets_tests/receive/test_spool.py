@@ -103,7 +103,7 @@ def test_w10_a_torn_end_is_no_record_and_takes_none_with_it(
     assert segments(tmp_path) == []
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(min_value=0))
 def test_w10_wherever_a_crash_cuts_the_file_what_was_whole_comes_back(
     tmp_path: Path, opened: Callable[[], Spool], cut: int

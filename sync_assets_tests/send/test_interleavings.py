@@ -94,7 +94,7 @@ def take(shop: Shop, orders: list[int], step: tuple[str, int | None, str | None]
             shop.deliver()
 
 
-@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(steps, min_size=3, max_size=10))
 @example([("here", 0, "paid"), ("here", 0, "after sent"), ("webhook", 0, None), ("kill", None, "before settled")])
 @example([("here", 0, "paid"), ("fault", None, "reset"), ("deliver", None, None), ("there", 0, "F")])

@@ -260,7 +260,7 @@ BODIES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=200) | st.one_of(BODIES, VALUES, st.fixed_dictionaries({"events": st.lists(BODIES)})))
 def test_w7_no_body_raises_and_every_event_can_be_stored(body: object) -> None:
     for event in events(body, zone="Asia/Almaty"):

@@ -238,7 +238,7 @@ def by_hand(call: tuple[Any, ...], contacts: Rows, links: Rows, aliases: Rows) -
     return next(((*who, how) for who, how in ways if len(who) == 1), (None, "unresolved"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(calls=CALLS, contacts=PEOPLE, links=LINKS, aliases=ALIASES, seed=st.integers(0, 99))
 def test_each_call_has_one_row_that_the_rules_explain_in_any_order(
     calls: Rows, contacts: Rows, links: Rows, aliases: Rows, seed: int

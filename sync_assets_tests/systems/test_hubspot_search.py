@@ -221,7 +221,6 @@ def living(make_portal: MakePortal) -> Iterator[tuple[Company, Sandbox]]:
 @settings(
     derandomize=True,
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 def test_whatever_was_edited_the_incremental_read_finds_it(

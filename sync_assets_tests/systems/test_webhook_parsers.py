@@ -41,7 +41,7 @@ BODIES = (
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(body=BODIES, header=st.text(max_size=40), path=st.text(max_size=20))
 @example(body=b"[" * 100_000, header="", path="")
 @example(body=b'{"event":"card:update","data":{"old":{"id":1e999},"changes":{"version":1e999}}}', header="", path="")

@@ -103,12 +103,13 @@ class _Listing:
 
     def _in_turn(self) -> Iterator[Page]:
         """A page that reaches the next segment's place waits until that one's first page tells where it is cut."""
-        while ready := [s for s in self._waiting if not self._must_wait(s)]:
-            page, after = self._waiting.pop(ready[0])
-            if ready[0] in self._segments:
-                yield self._taken(ready[0], page, after)
+        while segment := next((s for s in self._waiting if not self._must_wait(s)), None):
+            page, after = self._waiting.pop(segment)
+            if segment in self._segments:
+                yield self._taken(segment, page, after)
 
     def _must_wait(self, segment: Segment) -> bool:
+        """Where it begins is known from then on: the segment before it may wait for just that."""
         following = self._following(segment) if segment in self._segments else None
         if following is None or following.first is not None:
             return False
