@@ -16,13 +16,13 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.automation.action_forms import Action, parse_action
 from sync_assets.automation.fields import Record, contact_id, value_at
 from sync_assets.automation.sequence_runs import start, stop
 from sync_assets.automation.templates import Scope, Template, filled
 from sync_assets.errors import ActionRefused
+from sync_assets.load.cursor import Cursor
 from sync_assets.operation import HTTP
 
 __all__ = ["Action", "Context", "enqueue", "parse_action"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.account import Account
 from sync_assets.automation.sequence_runs import RUN, Run, finish, start
 from sync_assets.errors import ActionRefused, FixData
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 
 COLUMNS = ("execution_id", "sequence", "account", "entity", "key", "status", "step", "next_at", "started_at", "reason")

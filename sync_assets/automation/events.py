@@ -14,11 +14,11 @@ from functools import partial
 from typing import TypeVar
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.automation.conditions import same
 from sync_assets.automation.fields import Record, value_at
 from sync_assets.automation.subjects import Subject, subjects
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 from sync_assets.load.retention import Expiry, forget
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg2
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets import crash
 from sync_assets.automation.actions import Context, enqueue
@@ -22,6 +21,7 @@ from sync_assets.automation.events import ChangeEvent
 from sync_assets.automation.fields import Record, contact_id
 from sync_assets.automation.rules import MANUAL, Rule
 from sync_assets.errors import SyncError
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.retention import Expiry
 
 BEGIN = """

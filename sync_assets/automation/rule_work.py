@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets import crash
 from sync_assets.automation import events
@@ -18,6 +17,7 @@ from sync_assets.automation.rule_runs import Case, applies, has_run, run, run_al
 from sync_assets.automation.rules import Rule
 from sync_assets.errors import BadAutomation
 from sync_assets.load.changes import listens
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 
 CONSUMER = "rules"

@@ -13,14 +13,13 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal
 
-from psycopg2.extensions import cursor as Cursor
-
 from sync_assets import crash
 from sync_assets.automation.conditions import holds
 from sync_assets.automation.fields import Record, contact_id
 from sync_assets.automation.sequences import Definition, stored
 from sync_assets.errors import ActionRefused, BadAutomation
 from sync_assets.load.changes import listens
+from sync_assets.load.cursor import Cursor
 
 End = Literal["completed", "exited", "failed"]
 

@@ -19,7 +19,6 @@ from datetime import datetime
 from functools import partial
 
 import psycopg2
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets import crash
 from sync_assets.automation import events
@@ -41,6 +40,7 @@ from sync_assets.automation.sequence_runs import (
 )
 from sync_assets.automation.sequences import Definition, Step
 from sync_assets.errors import ActionRefused
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 
 PASSED_BY = """

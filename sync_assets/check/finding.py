@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.entity import Entity
 from sync_assets.freshness import Freshness
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 from sync_assets.load.target import Target
 from sync_assets.settings import SyncSettings

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from psycopg2.extensions import cursor as Cursor
-
 from sync_assets.check.finding import SAMPLE, Finding, Scope
 from sync_assets.entity import Link
 from sync_assets.load import parents
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.target import Target
 
 PATIENCE = timedelta(hours=1)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.account import Account
 from sync_assets.check.finding import SAMPLE, Finding
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 from sync_assets.operation import Outbound
 from sync_assets.settings import SyncSettings

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
 
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.target import Target
 
 # A survivor tells whom it took in. What a look by key has found out is as good and stays. A sync that failed has not
@@ -91,8 +91,8 @@ def learn(cursor: Cursor, target: Target, sync_id: int, keys: Sequence[str] | No
         scope=sql.SQL(SINCE) if keys is None else these,
     )
     where = {"account": target.account, "entity": target.entity.name, "sync_id": sync_id, "keys": _list(keys)}
-    cursor.execute(statement, where)
-    cursor.execute(NOT_BINNED, where)
+    cursor.later(statement, where)
+    cursor.later(NOT_BINNED, where)
 
 
 def superseded(cursor: Cursor, target: Target, keys: Sequence[str] | None) -> dict[str, str]:

@@ -15,8 +15,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.target import Target
 
 CHANNEL = "sync_changes"
@@ -105,9 +105,9 @@ def told(*, held: bool) -> sql.Composed:
 def listens(cursor: Cursor, consumer: str, wanted: Collection[tuple[str, str, str]], *, whole: bool) -> None:
     """From now on `consumer` hears of these (system, account or "" for all, entity); `whole`: and of no other."""
     if whole:
-        cursor.execute(UNLISTEN, (consumer, tuple(wanted) or (("", "", ""),)))
+        cursor.later(UNLISTEN, (consumer, tuple(wanted) or (("", "", ""),)))
     for one in sorted(wanted):
-        cursor.execute(LISTEN, (consumer, *one))
+        cursor.later(LISTEN, (consumer, *one))
 
 
 def departed(cursor: Cursor, target: Target, keys: Sequence[str], sync_id: int) -> None:
@@ -116,10 +116,10 @@ def departed(cursor: Cursor, target: Target, keys: Sequence[str], sync_id: int) 
         return
     given = {"account": target.account, "entity": target.entity.name, "keys": list(keys), "sync_id": sync_id}
     revision = sql.SQL(REVISION).format(key=sql.SQL("b.key"))
-    cursor.execute(sql.SQL(DEPARTED).format(revision=revision), given | {"system": who.system})
+    cursor.later(sql.SQL(DEPARTED).format(revision=revision), given | {"system": who.system})
     announce(cursor, target.account)
 
 
 def announce(cursor: Cursor, account: str) -> None:
     """To whoever waits, as soon as this transaction is committed."""
-    cursor.execute(NOTIFY, (CHANNEL, account))
+    cursor.later(NOTIFY, (CHANNEL, account))

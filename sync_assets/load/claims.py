@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from psycopg2.extensions import cursor as Cursor
-
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.holder import holder_is_dead
 
 ALONE_AFTER = 2

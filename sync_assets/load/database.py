@@ -10,18 +10,17 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import psycopg2
 from psycopg2 import errorcodes
 from psycopg2.extensions import connection as Connection
-from psycopg2.extensions import cursor as Cursor
 from psycopg2.sql import Composable
 
 from sync_assets.errors import DatabaseRefused, DatabaseUnavailable, NotMigrated, SyncError
 from sync_assets.extract.stopwatch import Stopwatch
+from sync_assets.load.cursor import Cursor
 
 T = TypeVar("T")
 Query = str | Composable
@@ -108,15 +107,13 @@ class Database:
             return self._transaction(work)
 
     def _transaction(self, work: Callable[[Cursor], T], *, single: bool = False) -> T:
-        """`single`: the work is one statement, which needs no BEGIN and no COMMIT: a third of the round trips."""
+        """`single`: each statement stands alone, which takes no BEGIN and no COMMIT."""
         deadline = time.monotonic() + self._wait
         in_the_way = 0
         while True:
             try:
-                connection = self._connected()
-                connection.autocommit = single
-                with nullcontext() if single else connection, connection.cursor() as cursor:
-                    return work(cursor)
+                with self._connected().cursor(cursor_factory=Cursor) as cursor:
+                    return work(cursor) if single else _committed(work, cursor)
             except psycopg2.Error as e:
                 state = e.pgcode or ""
                 lost = state.startswith(LOST) or (
@@ -144,7 +141,13 @@ class Database:
             cursor.execute(sql, parameters)
             return cursor.fetchall()
 
-        return self.transaction(work)
+        return self.look(work)
+
+    def look(self, work: Callable[[Cursor], T]) -> T:
+        """As `transaction`, for work that only reads: each of its statements stands alone, and sees what there is when
+        it begins, as within a transaction of Postgres' default kind."""
+        with self._lock, self._storing:
+            return self._transaction(work, single=True)
 
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
@@ -156,7 +159,8 @@ class Database:
                 **KEEPALIVE,
             )
             self._connection.set_client_encoding("UTF8")
-            with self._connection, self._connection.cursor() as cursor:
+            self._connection.autocommit = True
+            with self._connection.cursor() as cursor:
                 theirs = (f"set tcp_{name.removeprefix('tcp_')} = {value}" for name, value in KEEPALIVE.items())
                 locks = f"set lock_timeout = {int(min(LOCK_SECONDS, max(self._wait, SHORTEST_LOCK)) * 1000)}"
                 cursor.execute("; ".join((SESSION, locks, *theirs)))
@@ -167,6 +171,20 @@ def plain_url(url: str) -> str:
     """SQLAlchemy's spelling (`postgresql+psycopg2://`) is libpq's plus a driver."""
     scheme = urlsplit(url).scheme
     return url.replace(scheme, scheme.split("+")[0], 1)
+
+
+def _committed(work: Callable[[Cursor], T], cursor: Cursor) -> T:
+    cursor.begin()
+    try:
+        done = work(cursor)
+        cursor.commit()
+        return done
+    except BaseException:
+        try:
+            cursor.rollback()
+        except psycopg2.Error:
+            cursor.connection.close()  # which rolls back, and nothing is done within what is left of it
+        raise
 
 
 def _first(cursor: Cursor, sql: Query, parameters: Sequence[Any]) -> tuple[Any, ...]:

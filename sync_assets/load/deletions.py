@@ -12,12 +12,12 @@ from datetime import datetime
 from typing import Literal
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets import crash
 from sync_assets.entity import Link
 from sync_assets.errors import FuseBlown
 from sync_assets.load import changes
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.erasure import erase
 from sync_assets.load.target import Target
 
@@ -200,7 +200,7 @@ def bury(
     )
     left = dict(cursor.fetchall())
     changes.departed(cursor, target, list(left), sync_id)
-    cursor.execute(LEFT_THE_BIN, given)
+    cursor.later(LEFT_THE_BIN, given)
     erase(cursor, target, [key for key, d in departed.items() if d.state == "erased"])
     merged = list(left.values()).count("merged")
     return len(left) - merged, merged
@@ -217,7 +217,7 @@ def buried_by_looks(cursor: Cursor, target: Target, keys: Sequence[str]) -> int:
 def ban(cursor: Cursor, target: Target, departed: Mapping[str, Departed], sync_id: int) -> None:
     """Leaves a tombstone for each of them that was never held, and makes those that there are as new as this look."""
     same_key = target.same_key("t", target.parts("g.key"))
-    cursor.execute(sql.SQL(BAN).format(table=target.table, same_key=same_key), _given(target, departed, sync_id))
+    cursor.later(sql.SQL(BAN).format(table=target.table, same_key=same_key), _given(target, departed, sync_id))
 
 
 def _given(target: Target, departed: Mapping[str, Departed], sync_id: int) -> dict[str, object]:
@@ -270,7 +270,7 @@ def left_its_set(
 
 def told(cursor: Cursor, target: Target) -> dict[str, datetime]:
     """Records that are held though another entity tells of their deletion, and when that was."""
-    cursor.execute(sql.SQL("set local search_path = {}").format(sql.Identifier(target.schema)))
+    cursor.later(sql.SQL("set local search_path = {}").format(sql.Identifier(target.schema)))
     statement = sql.SQL(TOLD).format(
         key=target.key_text("t"),
         deletions=sql.SQL(target.entity.deletions),

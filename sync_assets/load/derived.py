@@ -6,9 +6,9 @@ import io
 from typing import TYPE_CHECKING
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.entity import Derived
+from sync_assets.load.cursor import Cursor
 
 if TYPE_CHECKING:
     import pandas as pd

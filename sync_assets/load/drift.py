@@ -15,9 +15,9 @@ from itertools import islice
 from typing import Any
 
 import msgspec
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.load.batch import Row
+from sync_assets.load.cursor import Cursor
 
 ENOUGH = 20
 """A batch of fewer changed records proves nothing about the API."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from psycopg2.extensions import cursor as Cursor
-
 from sync_assets.load import aliases
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.target import Target
 
 OF_RECORD = "account = %(account)s and entity = %(entity)s and key = any(%(keys)s)"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 from sync_assets.load.target import Target
 

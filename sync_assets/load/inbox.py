@@ -13,10 +13,10 @@ from hashlib import sha256
 
 import msgspec
 import psycopg2
-from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
 
 from sync_assets.errors import SyncError
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import BadValue, Database
 from sync_assets.webhook import Event
 

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from psycopg2.extensions import cursor as Cursor
-
 from sync_assets.errors import FixConfig
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 
 STATES = """

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from psycopg2.extensions import cursor as Cursor
-
 from sync_assets.errors import DatabaseUnavailable
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 from sync_assets.load.holder import holder_is_dead, this_process
 

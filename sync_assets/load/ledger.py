@@ -12,12 +12,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from psycopg2.extensions import cursor as Cursor
-
 from sync_assets.account import Account
 from sync_assets.entity import Entity
 from sync_assets.errors import AlreadyRunning, FencedOff, SyncError
 from sync_assets.extract.pages import Page, Position, sightings
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 from sync_assets.load.effort import Effort
 from sync_assets.load.holder import holder_is_dead, this_process
@@ -113,12 +112,13 @@ class Ledger:
             (counts.fetched, *vars(counts).values(), deleted, merged, self.state.log_id),
         )
         seen = self._sighted(cursor, sightings(pages or ())) if sighted else []
-        cursor.execute(b";".join([counted, *seen, *self._saved(cursor, position)]))
+        for statement in (counted, *seen, *self._saved(cursor, position)):
+            cursor.later(statement)
 
     def sight(self, cursor: Cursor, pages: Mapping[str, tuple[int, list[str]]]) -> None:
         """Remembers what a sweep saw: for each page the number of its records and the keys among them."""
         for statement in self._sighted(cursor, pages):
-            cursor.execute(statement)
+            cursor.later(statement)
 
     def _sighted(self, cursor: Cursor, pages: Mapping[str, tuple[int, list[str]]]) -> list[bytes]:
         return [
@@ -207,10 +207,8 @@ class Ledger:
         whole: bool,
     ) -> None:
         if whole:
-            cursor.execute(
-                "delete from sync.sightings where account = %s and entity = %s", (self._account, self._entity)
-            )
-        cursor.execute(
+            cursor.later("delete from sync.sightings where account = %s and entity = %s", (self._account, self._entity))
+        cursor.later(
             "update sync.metadata set lease_holder = null, lease_until = null,"
             " watermark = coalesce(greatest(watermark, %(watermark)s), watermark),"
             " last_full_at = case when %(full)s then now() else last_full_at end,"
@@ -236,7 +234,7 @@ class Ledger:
         )
 
     def _open(self, cursor: Cursor) -> State:
-        cursor.execute(
+        cursor.later(
             "insert into sync.metadata (account, entity, system) values (%s, %s, %s) on conflict do nothing",
             (self._account, self._entity, self._system),
         )
@@ -260,7 +258,7 @@ class Ledger:
         opened = cursor.fetchone()
         assert opened is not None  # noqa: S101  returning
         log_id, seen = opened
-        cursor.execute(
+        cursor.later(
             "update sync.metadata set lease_holder = %s, lease_fence = %s,"
             " lease_until = clock_timestamp() + make_interval(secs => %s) where account = %s and entity = %s",
             (this_process(self._run_id), fence + 1, self._lease, self._account, self._entity),
@@ -283,11 +281,11 @@ class Ledger:
 
         def work(cursor: Cursor) -> None:
             if state.cursor is None:
-                cursor.execute(
+                cursor.later(
                     "delete from sync.sightings where account = %s and entity = %s",
                     (self._account, self._entity),
                 )
-            cursor.execute("update sync.logs set sweep = %s where id = %s", (state.sweep, state.log_id))
+            cursor.later("update sync.logs set sweep = %s where id = %s", (state.sweep, state.log_id))
 
         self._database.transaction(work)
         return state.cursor

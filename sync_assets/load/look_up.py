@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.load.batch import HASH_BYTES, Row
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.target import Target, key_array
 
 # Postgres compares, and answers only what differs. `offset 0` has the rows looked up by their keys before they are

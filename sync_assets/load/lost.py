@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from psycopg2.extensions import cursor as Cursor
-
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 from sync_assets.load.holder import holder_is_dead
 
@@ -36,7 +35,7 @@ def close_lost(cursor: Cursor, account: str, entity: str, *, leased: bool) -> No
     cursor.execute(RUNNING, (account, entity, leased))
     lost = [log for log, holder, lapsed in cursor.fetchall() if holder is None or lapsed or holder_is_dead(holder)]
     if lost:
-        cursor.execute(LOST, (lost,))
+        cursor.later(LOST, (lost,))
 
 
 def lapsed_syncs(database: Database, run_id: str) -> list[str]:

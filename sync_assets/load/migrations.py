@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.account import Account
 from sync_assets.errors import MigrationMismatch, NotMigrated, SyncError
 from sync_assets.load import roles
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import BadValue, Database
 
 FOLDER = Path(__file__).resolve().parents[2] / "sql"

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.entity import Inside
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.slow_path import reject
 from sync_assets.load.target import Target
 from sync_assets.load.upsert import Counts, decide, open_stage
@@ -53,10 +53,10 @@ def derive(
     cursor: Cursor, target: Target, read: Inside, parent: Target, options: dict[str, Any], sync_id: int
 ) -> Derived:
     """Brings the entity in line with its parents' stored records; what is no longer in them is for `deletions`."""
-    cursor.execute(sql.SQL("set local search_path = {}").format(sql.Identifier(target.schema)))
+    cursor.later(sql.SQL("set local search_path = {}").format(sql.Identifier(target.schema)))
     open_stage(cursor)
-    cursor.execute(FOUND)
-    cursor.execute("delete from sync_found")
+    cursor.later(FOUND)
+    cursor.later("delete from sync_found")
     paths = sql.SQL(" union all ").join(
         sql.SQL(ONE_PATH).format(
             parent=parent.table, levels=_levels(path), record=sql.SQL(read.record), where=sql.SQL(read.where)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.entity import Link
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 from sync_assets.load.target import Target
 
@@ -129,7 +129,7 @@ def note_missing(
             sql.Literal(list(keys)), child.same_key("c", child.parts("k.key"))
         )
     if keys is None or keys:
-        cursor.execute(sql.SQL(AWAIT).format(orphans=orphans(child, parent, link, scope)), _where(child, parent, link))
+        cursor.later(sql.SQL(AWAIT).format(orphans=orphans(child, parent, link, scope)), _where(child, parent, link))
 
 
 def no_longer_asked_for(cursor: Cursor, child: Target, parent: Target, link: Link) -> None:
@@ -137,7 +137,7 @@ def no_longer_asked_for(cursor: Cursor, child: Target, parent: Target, link: Lin
     statement = sql.SQL(NO_LONGER_ASKED_FOR).format(
         child=child.table, pointing=_pointing(link), child_key=_child_key(link)
     )
-    cursor.execute(statement, _where(child, parent, link))
+    cursor.later(statement, _where(child, parent, link))
 
 
 def _where(child: Target, parent: Target, link: Link) -> dict[str, str]:
@@ -158,11 +158,11 @@ def settle(cursor: Cursor, parent: Target) -> None:
     )
     waiting = cursor.fetchone()
     if waiting and waiting[0]:
-        cursor.execute(
+        cursor.later(
             sql.SQL(ARRIVED).format(table=parent.table, same_key=parent.same_key("t", parent.parts("m.key"))),
             where,
         )
-        cursor.execute(TOMBSTONED, where)
+        cursor.later(TOMBSTONED, where)
 
 
 def due(cursor: Cursor, parent: Target, requests: int = HEAL_AT_ONCE) -> list[str]:
@@ -180,7 +180,7 @@ def any_due(database: Database, account: str, goals: Sequence[str]) -> bool:
 def tried(cursor: Cursor, parent: Target, outcomes: Mapping[str, tuple[str, str]]) -> None:
     """Records for each key what asking for it gave: (state, evidence)."""
     for key, (state, evidence) in outcomes.items():
-        cursor.execute(
+        cursor.later(
             TRIED,
             {
                 "account": parent.account,

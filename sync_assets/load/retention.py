@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from psycopg2.extensions import cursor as Cursor
+from sync_assets.load.cursor import Cursor
 
 DEAD_STAY = 3
 """Times as long as the others: whoever looks for them has noticed late."""

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.errors import FixConfig, SyncError
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 
 KINDS = ("owner", "writer", "receiver", "reader")

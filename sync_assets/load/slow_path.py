@@ -11,11 +11,11 @@ import json
 from dataclasses import dataclass, replace
 
 import psycopg2
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets import crash
 from sync_assets.extract import scan
 from sync_assets.load.batch import Row
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.target import Target
 from sync_assets.load.upsert import Counts, write
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.account import Account
 from sync_assets.entity import Entity
 from sync_assets.errors import NotMigrated
+from sync_assets.load.cursor import Cursor
 
 RECORD = ("raw_json", "seen", "sync_id", "payload_hash", "payload_shape", "first_seen_at", "synced_at")
 
@@ -20,7 +20,7 @@ LONGEST_KEY = 250
 
 COLUMNS = """
 select a.attname, format_type(a.atttypid, a.atttypmod), pg_get_expr(d.adbin, d.adrelid),
-       col_description(a.attrelid, a.attnum)
+       col_description(a.attrelid, a.attnum), coalesce((select seed from sync.hash_seed), 0)
   from pg_attribute a
   left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum and a.attgenerated <> ''
  where a.attrelid = to_regclass(%s) and a.attnum > 0 and not a.attisdropped
@@ -144,11 +144,10 @@ def key_array(keys: list[str]) -> str | list[str]:
 
 def target(cursor: Cursor, account: Account, entity: Entity, *, keeps_evidence: bool = True) -> Target:
     """Raises NotMigrated where the table is not there."""
-    cursor.execute("set local search_path = ''")
+    cursor.later("set local search_path = ''")
     cursor.execute(COLUMNS, (f'"{account.schema}"."{entity.name}"',))
-    columns = tuple(Column(*row) for row in cursor.fetchall())
-    if not columns:
+    found = cursor.fetchall()
+    if not found:
         raise NotMigrated(f"the table {account.schema}.{entity.name} is not there")
-    cursor.execute("select seed from sync.hash_seed")
-    (seed,) = cursor.fetchone() or (0,)
-    return Target(account.name, account.schema, entity, columns, keeps_evidence, seed)
+    columns = tuple(Column(*row) for *row, _ in found)
+    return Target(account.name, account.schema, entity, columns, keeps_evidence, seed=found[0][-1])

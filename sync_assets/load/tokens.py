@@ -18,11 +18,11 @@ import msgspec
 from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets import crash
 from sync_assets.errors import AuthorisationLost, SyncError
 from sync_assets.extract.oauth import OAuth, Pair, Renew
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 
 # Five minutes ahead, so that no request fails for the age of its token; less where tokens live for minutes only.

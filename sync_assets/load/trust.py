@@ -11,9 +11,8 @@ import secrets
 from collections.abc import Mapping
 from functools import lru_cache, partial
 
-from psycopg2.extensions import cursor as Cursor
-
 from sync_assets.errors import FixConfig, UnsafeSetting
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 
 COST = 2**12

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from psycopg2.extensions import cursor as Cursor
-
 from sync_assets.errors import FencedOff
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 from sync_assets.load.holder import this_process
 from sync_assets.load.ledger import Ledger
@@ -75,7 +74,7 @@ class Unleased(Ledger):
         stands = cursor.fetchone()
         if stands is None:
             # What is learnt of the entity's fields has its place there.
-            cursor.execute(
+            cursor.later(
                 "insert into sync.metadata (account, entity, system) values (%s, %s, %s) on conflict do nothing",
                 (*where, self._system),
             )

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import psycopg2
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets import crash
 from sync_assets.load import changes
 from sync_assets.load.batch import SEEN, Row
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.target import Target
 
 # Documents lie in the row itself where they fit its page, and uncompressed beside it where they do not.
@@ -176,9 +176,9 @@ def open_stage(cursor: Cursor) -> None:
     cursor.execute("select to_regclass('pg_temp.sync_stage') is null")
     row = cursor.fetchone()
     if row and row[0]:
-        cursor.execute(STAGE)
-        cursor.execute(EXTERNAL)
-    cursor.execute("delete from sync_stage")
+        cursor.later(STAGE)
+        cursor.later(EXTERNAL)
+    cursor.later("delete from sync_stage")
 
 
 def decide(cursor: Cursor, target: Target, sync_id: int, staged: int) -> Counts:
@@ -221,7 +221,7 @@ def decide(cursor: Cursor, target: Target, sync_id: int, staged: int) -> Counts:
     if telling and created + updated:
         changes.announce(cursor, target.account)
     if born and buried:
-        cursor.execute(FORGET_TOMBSTONES, _whose(target) | {"keys": born})
+        cursor.later(FORGET_TOMBSTONES, _whose(target) | {"keys": born})
     crash.point("after upsert")
     return Counts(created=created, updated=updated, unchanged=same, stale=staged - same - created - updated)
 
@@ -230,7 +230,7 @@ def seen_again(cursor: Cursor, target: Target, rows: Iterable[Row]) -> None:
     """Notes of rows that were found unchanged when that was."""
     seen = {row.key: row.seen for row in rows}
     statement = sql.SQL(SEEN_AGAIN).format(table=target.table, same_key=target.same_key("t", target.parts("s.key")))
-    cursor.execute(statement, {"keys": sorted(seen), "seen": [seen[key] for key in sorted(seen)]})
+    cursor.later(statement, {"keys": sorted(seen), "seen": [seen[key] for key in sorted(seen)]})
 
 
 def _any_buried(cursor: Cursor, target: Target) -> bool:

@@ -16,8 +16,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from psycopg2.extensions import cursor as Cursor
-
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 from sync_assets.notify.cause import Cause, Key
 from sync_assets.notify.message import short

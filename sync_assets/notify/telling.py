@@ -16,10 +16,9 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from functools import partial
 
-from psycopg2.extensions import cursor as Cursor
-
 from sync_assets.automation.window import every_day
 from sync_assets.errors import RecordRejected, SyncError, Throttled
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 from sync_assets.notify.message import Message
 from sync_assets.notify.notifier import Notifier

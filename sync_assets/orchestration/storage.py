@@ -19,8 +19,8 @@ from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 from sync_assets.orchestration.event_log import EventLog
 from sync_assets.settings import environment

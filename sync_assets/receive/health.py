@@ -16,9 +16,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from psycopg2.extensions import cursor as Cursor
-
 from sync_assets.errors import DatabaseRefused, DatabaseUnavailable, NotMigrated, SyncError
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 
 FRESH_SECONDS = 1.0

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from psycopg2.extensions import cursor as Cursor
-
 from sync_assets.account import Account
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 from sync_assets.report.advice import Around, recommendations
 from sync_assets.report.figures import Figures, Trend, figures_of, trends_of

@@ -20,7 +20,6 @@ from functools import partial
 from typing import Any, Literal
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets import crash
 from sync_assets.entity import Params
@@ -29,6 +28,7 @@ from sync_assets.extract.dialect import Answer, Pause
 from sync_assets.extract.fetch import Fetch
 from sync_assets.extract.mask import Mask
 from sync_assets.extract.pages import Splitter
+from sync_assets.load.cursor import Cursor
 from sync_assets.operation import Conflict, Held, Impossible, Letter, Operation, Verdict, Wait, Write, Yields
 from sync_assets.send import gate, outbox
 from sync_assets.send.gate import Fuse
@@ -277,11 +277,11 @@ class Post:
 
         def work(cursor: Cursor) -> list[tuple[Any, ...]]:
             schema = sql.Identifier(self._connection.account.schema)
-            cursor.execute(sql.SQL("set local search_path = {}").format(schema))
+            cursor.later(sql.SQL("set local search_path = {}").format(schema))
             cursor.execute(operation.knows)
             return cursor.fetchall()
 
-        return self._connection.database.transaction(work)
+        return self._connection.database.look(work)
 
     def _reach(self, operation: Operation, *, once: bool = False) -> Reach:
         connection, door = self._connection, self._connection.door

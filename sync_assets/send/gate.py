@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
+
+from sync_assets.load.cursor import Cursor
 
 FIRST_SECONDS, TIMES, LONGEST_SECONDS = 5.0, 4.0, 3600.0
 """How long the way stays closed after one failure, by how much longer after each further one, and at most."""

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg2.extensions import cursor as Cursor
-
 from sync_assets.account import Account
 from sync_assets.errors import FixData
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 from sync_assets.send.settle import step_back
 

@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
-from psycopg2.extensions import cursor as Cursor
-
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.holder import holder_is_dead, this_process
 from sync_assets.load.retention import Expiry, forget
 from sync_assets.operation import Letter, Operation

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets import crash
 from sync_assets.load.batch import batch
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import BadValue
 from sync_assets.load.look_up import changed
 from sync_assets.load.target import Target

@@ -16,7 +16,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.account import Account
 from sync_assets.entity import Bucket
@@ -27,6 +26,7 @@ from sync_assets.extract.http import Door
 from sync_assets.extract.mask import Mask
 from sync_assets.extract.oauth import OAuth
 from sync_assets.extract.stopwatch import Stopwatch
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 from sync_assets.load.migrations import require_migrated
 from sync_assets.load.target import Target, target
@@ -129,7 +129,7 @@ class Connected:
         if name not in self._targets:
             entity = self.account.entity(name)
             keep = self.settings.sync_evidence == "keep"
-            self._targets[name] = self.database.transaction(
+            self._targets[name] = self.database.look(
                 lambda cursor: target(cursor, self.account, entity, keeps_evidence=keep)
             )
         return self._targets[name]
@@ -153,13 +153,15 @@ class Connected:
         )
 
         def work(cursor: Cursor) -> Sequence[Any]:
-            cursor.execute(sql.SQL("set local search_path = {}").format(sql.Identifier(t.schema)))
+            cursor.later(sql.SQL("set local search_path = {}").format(sql.Identifier(t.schema)))
+            cursor.later(sql.SQL("declare keys no scroll cursor for {}").format(query))
             # Read in portions, numbers into eight bytes each: the keys of a long table would fill the memory.
-            with cursor.connection.cursor("keys") as portions:
-                portions.itersize = KEYS_AT_ONCE
-                portions.execute(query)
-                keys = (key for (key,) in portions)
-                return array("q", keys) if t.numeric_keys[0] else list(keys)
+            keys: array[int] | list[Any] = array("q") if t.numeric_keys[0] else []
+            while True:
+                cursor.execute(f"fetch {KEYS_AT_ONCE} from keys")
+                keys.extend(key for (key,) in cursor)
+                if cursor.rowcount < KEYS_AT_ONCE:
+                    return keys
 
         return self.database.transaction(work)
 

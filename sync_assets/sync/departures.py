@@ -13,12 +13,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.entity import Inside
 from sync_assets.errors import FixConfig, Forbidden, RecordGone
 from sync_assets.extract.pages import Page
 from sync_assets.load import aliases, deletions
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.deletions import Departed, Left
 from sync_assets.load.upsert import Counts
 from sync_assets.sync import pushed
@@ -133,7 +133,7 @@ class Departures:
     def _told(self) -> dict[str, datetime]:
         if not self._entity.deletions:
             return {}
-        return self._database.transaction(partial(deletions.told, target=self._target))
+        return self._database.look(partial(deletions.told, target=self._target))
 
     def _check_fuse(self, missing: int) -> None:
         rows = self._sync.rows()
@@ -143,7 +143,7 @@ class Departures:
         """Looks at single records bury few at a time: what they bury in an hour must be plausible together."""
         gone = [key for key, d in departed.items() if d.state != "merged"]
         if gone and not self._sync.ledger.leased:
-            count = self._database.transaction(partial(deletions.buried_by_looks, target=self._target, keys=gone))
+            count = self._database.look(partial(deletions.buried_by_looks, target=self._target, keys=gone))
             if count > deletions.FUSE_FLOOR:
                 self._check_fuse(count)
 
@@ -159,13 +159,13 @@ class Departures:
 
     def _unseen(self) -> None:
         sync, state = self._sync, self._sync.state
-        unseen = self._database.transaction(
+        unseen = self._database.look(
             partial(deletions.missing, target=self._target, sweep=state.sweep, seen=state.sweep_seen)
         )
-        known = self._database.transaction(partial(aliases.known, target=self._target, keys=unseen.keys))
+        known = self._database.look(partial(aliases.known, target=self._target, keys=unseen.keys))
         self._bury({key: _merged(into, "known to be merged") for key, into in known.items()})
         keys = [key for key in unseen.keys if key not in known]
-        bereft = self._database.transaction(partial(self._bereft, keys=keys))
+        bereft = self._database.look(partial(self._bereft, keys=keys))
         self._fuse().check(missing=len(keys) - bereft, rows=unseen.living, seen=unseen.seen)
         if sync.request.allow_deletions is not None:
             sync.outcome.remark(
@@ -199,11 +199,11 @@ class Departures:
         for page in self._sync.fetch().pages([self._entity.bin]):
             keys = [key for key in page.keys if key is not None]
             listed += keys
-            living += self._database.transaction(
+            living += self._database.look(
                 partial(deletions.still_living, target=self._target, keys=keys, seen=page.seen)
             )
         self._check_fuse(len(living))
-        left = self._database.transaction(partial(deletions.out_of_the_bin, target=self._target, binned=listed))
+        left = self._database.look(partial(deletions.out_of_the_bin, target=self._target, binned=listed))
         found = {key: replace(d, at=told.pop(key, None)) for key, d in self._look([*living, *left]).items()}
         in_bin = {key for key in living if key in found and found[key].state != "merged"}
         self._bury(found | {key: replace(found[key], state="binned") for key in in_bin})

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets import crash
 from sync_assets.entity import Entity, Inside, Params
@@ -20,6 +19,7 @@ from sync_assets.extract.fetch import Fetch
 from sync_assets.extract.pages import Page, Splitter
 from sync_assets.load import drift, nested, parents
 from sync_assets.load.batch import batch
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import BadValue
 from sync_assets.load.ledger import Ledger
 from sync_assets.load.look_up import changed
@@ -143,7 +143,7 @@ class EntitySync:
         return {"effort": self._measured.effort(), "note": self.outcome.note or None, "claims": self._claims}
 
     def beside_another(self) -> bool:
-        return self.connection.database.transaction(self.ledger.beside_another)
+        return self.connection.database.look(self.ledger.beside_another)
 
     def rows(self) -> int:
         return int(self.connection.database.query(sql.SQL("select count(*) from {}").format(self.target.table))[0])

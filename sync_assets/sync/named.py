@@ -12,11 +12,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.entity import Named, Params
 from sync_assets.errors import Forbidden, NotFound, WrongShape
 from sync_assets.load import drift
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 from sync_assets.load.target import Target
 
@@ -64,7 +64,7 @@ def names_to_ask_for(
         types = types_of(named, ask)
     except (Forbidden, NotFound) as e:
         remark(f"definitions of {named.part} cannot be read: {e.what}")
-        fields = database.transaction(lambda cursor: drift.read(cursor, account, entity))
+        fields = database.look(lambda cursor: drift.read(cursor, account, entity))
         return tuple(sorted(fields.named)) or _of_columns(named.part, target)
 
     def learn(cursor: Cursor) -> list[str]:

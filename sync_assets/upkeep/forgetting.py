@@ -16,11 +16,11 @@ from functools import partial
 
 import psycopg2
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.entity import Entity
 from sync_assets.errors import FixConfig, FixData, SyncError
 from sync_assets.load import aliases, deletions, erasure
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.deletions import Departed
 from sync_assets.load.target import Target
 from sync_assets.load.unleased import Unleased

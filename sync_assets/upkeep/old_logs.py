@@ -12,9 +12,9 @@ from datetime import datetime
 from functools import partial
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets import crash
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 from sync_assets.settings import SyncSettings
 

@@ -12,10 +12,10 @@ from datetime import datetime
 from functools import partial
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from sync_assets.account import Account
 from sync_assets.load import parents
+from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 from sync_assets.load.target import target
 
