@@ -46,4 +46,4 @@ class Cursor(psycopg2.extensions.cursor):
 
     def _behind_held(self, query: str | bytes | Composable, parameters: Any = None) -> bytes:
         held, self._held = self._held, []
-        return b";\n".join((*held, self.mogrify(query, parameters)))
+        return b"\n;".join((*held, self.mogrify(query, parameters)))
