@@ -33,7 +33,7 @@ linted:
 
 # Tests run make too; they are none of this one's jobs.
 suite:
-	@unset MAKEFLAGS MFLAGS; exec $(PY) -m pytest -n 3 --dist worksteal
+	@unset MAKEFLAGS MFLAGS; exec $(PY) -m pytest -n 4 --dist worksteal
 
 lint: install    ## ruff, mypy --strict, import-linter
 	@$(VENV)/bin/ruff check .
