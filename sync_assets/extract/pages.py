@@ -5,6 +5,7 @@ A page that the parser refuses is split by its tokens instead and marked suspect
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -23,6 +24,8 @@ Position = dict[str, Any]
 LONGEST_NUMBER = 18
 """Digits of a number that is its own canonical spelling, in a column of numbers and in one of texts."""
 
+KeyReader = Callable[[bytes | msgspec.Raw], str | None]
+
 MALFORMED = (msgspec.DecodeError, RecursionError)
 
 
@@ -39,20 +42,26 @@ class Page:
     oversized: dict[str, AnswerTooLarge] = field(default_factory=dict)  # by key: of these the record is only its head
     size: int = 0  # bytes of its answer
     frame: Any = None  # what the answer says around its records, where a dialect named its type and a parser took it
+    key_of: KeyReader | None = None  # where the keys are only what the records begin with: reads one to its end
+
+    def certain(self) -> Page:
+        """The same with keys that were read to the end of each record: a name that comes twice counts where it comes
+        last."""
+        if self.key_of:
+            self.keys, self.key_of = list(map(self.key_of, self.records)), None
+        return self
 
     def joined(self, other: Page) -> Page:
         """Both as one, as old as the older."""
         records, keys = [*self.records, *other.records], [*self.keys, *other.keys]
         suspect, oversized = self.suspect or other.suspect, self.oversized | other.oversized
-        return Page(self.name, self.read, min(self.seen, other.seen), records, keys, suspect, oversized=oversized)
+        seen, key_of = min(self.seen, other.seen), self.key_of or other.key_of
+        return Page(self.name, self.read, seen, records, keys, suspect, oversized=oversized, key_of=key_of)
 
     def without(self, index: int) -> Page:
         self.records = self.records[:index] + self.records[index + 1 :]
         self.keys = self.keys[:index] + self.keys[index + 1 :]
         return self
-
-
-KeyReader = Callable[[bytes | msgspec.Raw], str | None]
 
 
 def key_reader(names: Sequence[str]) -> KeyReader:
@@ -100,8 +109,11 @@ class Splitter:
         answer: Answer,
         carry: bytes = b"",
         frame: type[msgspec.Struct] = msgspec.Struct,
+        hasty: bool = False,
     ) -> Page:
         """`frame` is the type of what stands around the records, where these are in a field of the answer itself.
+        `hasty`: the keys may be what the records begin with, which takes no second look at all of the answer; they are
+        made certain before a record that is not held is written.
 
         Raises WrongShape where the list of records is not where the API has it.
         """
@@ -112,7 +124,9 @@ class Splitter:
         if carry:
             records = [_carried(r, carry) for r in records]
         suspect = around is None
-        keys = None if carry or suspect else self._plain_keys(answer.body, read)
+        single = carry or suspect or isinstance(read, ById) or len(self._names) > 1
+        heads = _plain_heads(records, self._names[0]) if hasty and not single else None
+        keys = heads or (None if single else self._plain_keys(answer.body, read))
         return Page(
             name,
             read,
@@ -122,12 +136,11 @@ class Splitter:
             suspect,
             size=len(answer.body),
             frame=around,
+            key_of=self._key if heads else None,
         )
 
     def _plain_keys(self, body: bytes, read: Whole | ById) -> list[str | None] | None:
         """The keys of a page in one go, where each is a number spelled plainly. None where it is not so simple."""
-        if isinstance(read, ById) or len(self._names) > 1:
-            return None
         at = self._at if read.at is None else read.at
         try:
             found, _ = _inside(body, at, of=_plainly_keyed(self._names[0]))
@@ -159,6 +172,19 @@ class Splitter:
                 return list(scan.elements(body, name, single=single)), None
             except ValueError as e:
                 raise WrongShape(f"the answer is not JSON with records at {place}: {e}") from None
+
+
+def _plain_heads(records: Sequence[bytes | msgspec.Raw], name: str) -> list[str | None] | None:
+    """The keys with which records begin, where each does with a number spelled plainly."""
+    heads = list(map(_head(name).match, records))
+    numbers = [head[1] or head[2] for head in heads if head]
+    return [*b" ".join(numbers).decode().split(" ")] if numbers and len(numbers) == len(heads) else None
+
+
+@lru_cache
+def _head(name: str) -> re.Pattern[bytes]:
+    number = rb"([1-9]\d{0,%d})" % (LONGEST_NUMBER - 1)
+    return re.compile(rb'\{\s*"%s"\s*:\s*(?:"%s"|%s)\s*[,}]' % (re.escape(name.encode()), number, number))
 
 
 @lru_cache

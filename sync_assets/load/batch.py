@@ -17,7 +17,7 @@ from xxhash import xxh3_128_digest
 
 from sync_assets.entity import ById, Whole
 from sync_assets.errors import AnswerTooLarge
-from sync_assets.extract.pages import Page
+from sync_assets.extract.pages import KeyReader, Page
 from sync_assets.load.sparse import nulls_of
 
 T = TypeVar("T")
@@ -38,6 +38,10 @@ class once(Generic[T]):  # noqa: N801  it stands where cached_property would
     def __get__(self, held: Any, _: Any) -> T:
         value = held.__dict__[self._work.__name__] = self._work(held)
         return value
+
+
+class Misread(Exception):
+    """A record names its key a second time, and differently."""
 
 
 @dataclass
@@ -112,6 +116,15 @@ class Batch:
     oversized: dict[str, AnswerTooLarge] = field(default_factory=dict)
     repeated: int = 0
     suspect: bool = False
+    key_of: KeyReader | None = None  # where keys are only what records begin with
+
+    def must_be_sure(self, rows: Iterable[Row]) -> None:
+        """Of the keys of rows that are not held as they came; the others were made sure of when they were written.
+
+        Raises Misread.
+        """
+        if (read := self.key_of) and any(read(row.record) != row.key for row in rows):
+            raise Misread()
 
 
 def batch(pages: Iterable[Page], seed: int, sparse: tuple[str, ...] = ()) -> Batch:
@@ -119,6 +132,7 @@ def batch(pages: Iterable[Page], seed: int, sparse: tuple[str, ...] = ()) -> Bat
     found = Batch()
     for page in pages:
         found.suspect |= page.suspect
+        found.key_of = found.key_of or page.key_of
         for record, key in zip(page.records, page.keys, strict=True):
             if key is None:
                 found.keyless.append(bytes(record))

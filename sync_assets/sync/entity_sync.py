@@ -18,7 +18,7 @@ from sync_assets.extract.dialect import Answer
 from sync_assets.extract.fetch import Fetch
 from sync_assets.extract.pages import Page, Splitter
 from sync_assets.load import drift, nested, parents
-from sync_assets.load.batch import batch
+from sync_assets.load.batch import Misread, batch
 from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import BadValue
 from sync_assets.load.ledger import Ledger
@@ -95,10 +95,8 @@ class EntitySync:
             )
             self.outcome.remark(plan.note)
             self._complete = plan.complete
-            resume = None
-            if self._complete:
-                resume = self.ledger.sweep()
-            else:
+            resume = self.ledger.sweep() if self._complete else None
+            if not self._complete:
                 self.ledger.no_sweep()
             if resume:
                 self.outcome.remark("went on with an unfinished sweep")
@@ -118,8 +116,7 @@ class EntitySync:
             return self.outcome
         stored = sql.SQL("select count(*), max(source_changed_at) from {}").format(self.target.table)
         rows, newest = self.connection.database.query(stored)
-        if self.entity.follows:
-            newest = self._followed
+        newest = self._followed if self.entity.follows else newest
         self.outcome.rows = rows
         self.outcome.totals = self.ledger.close(
             "success",
@@ -209,10 +206,11 @@ class EntitySync:
                 break
             except BadValue as e:
                 if slow:
-                    raise RecordRejected(
-                        f"a page cannot be stored record by record either ({e.sqlstate})", page=pages[0].name
-                    ) from None
+                    what = f"a page cannot be stored record by record either ({e.sqlstate})"
+                    raise RecordRejected(what, page=pages[0].name) from None
                 slow = True
+            except Misread:
+                ready = self._prepared([page.certain() for page in pages])
         crash.point("after commit")
         self._committed(counts)
 
@@ -222,6 +220,7 @@ class EntitySync:
         found = ready.found
         new = ready.new if self._mostly == "new" and not slow else None
         rows = changed(cursor, self.target, found.rows, ready.look_ups) if new is None else new
+        found.must_be_sure(rows)
         self.written.add((row.key for row in rows) if self.ledger.leased else found.rows)
         self._mostly = "unchanged" if 2 * len(rows) <= len(found.rows) else "held" if rows[0].held else "new"
         log_id = self.state.log_id

@@ -107,3 +107,36 @@ def test_what_the_parents_key_adds_gives_way_to_the_records_own() -> None:
     answer = Answer(200, None, b'[{"id":1},{"id":2,"space_id":9},{}]')  # type: ignore[arg-type]
     found = splitter.page("boards", Whole("/boards"), answer, carry=b'"space_id":4')
     assert [msgspec.json.decode(bytes(r)).get("space_id") for r in found.records] == [4, 9, 4]
+
+
+def hasty(*records: str) -> Any:
+    body = f"[{','.join(records)}]".encode()
+    return Splitter("", ("id",)).page("rows", Whole("/rows"), Answer(200, None, body), hasty=True)  # type: ignore[arg-type]
+
+
+def test_hasty_keys_are_what_records_begin_with_until_they_are_made_certain() -> None:
+    found = hasty('{"id":"12","name":"a"}', '{ "id" : 13 }', '{"id":"14","x":{"id":"1"},"id":"15"}')
+    assert found.keys == ["12", "13", "14"]
+    assert found.certain().keys == ["12", "13", "15"]
+    assert found.certain().keys == ["12", "13", "15"]
+
+
+OTHERWISE = (
+    '{"name":"a","id":"7"}', '{"id":"07"}', '{"id":"7 "}', '{"id":"7 a"}', '{"id":7.5}', '{"id":7e2}', '{"id":"-7"}',
+    '{"id":null}', '{"id":""}', '{"id":1234567890123456789}', '{"id":"\\u0037"}', "{}", '{"id":{"id":7}}',
+    '{"identity":7}', "7", '"id"', '{"id":"٧"}',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("other", OTHERWISE)
+def test_where_one_record_begins_otherwise_no_key_is_hasty(other: str) -> None:
+    found, slow = hasty('{"id":1}', other), page(f'[{{"id":1}},{other}]'.encode())
+    assert found.key_of is None
+    assert found.keys == slow.keys
+
+
+@QUICK
+@given(records=RECORDS, spaces=st.sampled_from([None, 2]), first=st.booleans())
+def test_hasty_keys_made_certain_are_the_keys(records: list[dict[str, Any]], spaces: int | None, first: bool) -> None:
+    texts = [json.dumps({"id": 7, **r} if first else r, indent=spaces) for r in records]
+    assert hasty(*texts).certain().keys == page(f"[{','.join(texts)}]".encode()).keys

@@ -89,6 +89,21 @@ def test_whoever_comes_to_a_place_whose_first_page_is_late_reads_nothing_of_it(
     assert done.note == ""
 
 
+@pytest.mark.parametrize("begins", ["1", "9007199254740991"])
+@pytest.mark.parametrize("beside", [-1, 0, 1])
+def test_v8_who_begins_with_another_id_is_not_lost_where_two_cursors_meet(
+    make_portal: MakePortal, beside: int, begins: str
+) -> None:
+    company, sandbox = make_portal()
+    ids = sandbox.world.hubspot.shelves["contacts"].ids
+    place = ids.index(sorted(quarters(sandbox))[1]) + beside
+    fault = sandbox.faults.set("V8", path=CONTACTS, record=ids[place], field="id", value=begins)
+    assert in_step(company).totals["created"] == 3200
+    again = in_step(company).totals
+    assert [again[what] for what in ("created", "updated", "deleted", "rejected")] == [0, 0, 0, 0]
+    assert fault.strikes >= 2
+
+
 @pytest.mark.parametrize("after", CURSORS)
 def test_short_and_empty_pages_end_no_list(make_portal: MakePortal, after: str) -> None:
     company, _ = make_portal(after=after, short_pages="yes")

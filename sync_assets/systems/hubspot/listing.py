@@ -264,7 +264,7 @@ class _Listing:
             self._wide |= isinstance(e, AddressTooLong)
             answer = self._fetch.ask(self._read.path, only_ids, stop)
         name = f"{self._read.path.rpartition('/')[2]} from {after or 'the first'}"
-        page = self._fetch.splitter.page(name, self._read, answer, frame=Listed)
+        page = self._fetch.splitter.page(name, self._read, answer, frame=Listed, hasty=True)
         cursor = (page.frame if isinstance(page.frame, Listed) else told(answer, Listed)).after
         if thin and page.keys:
             keys = [key for key in page.keys if key is not None]
@@ -284,6 +284,6 @@ def _ascends(ids: list[int], segment: Segment, after: str | None) -> bool:
 
 
 def _before(page: Page, first: int) -> Page:
-    kept = [i for i, key in enumerate(page.keys) if key is None or int(key) < first]
+    kept = [i for i, key in enumerate(page.certain().keys) if key is None or int(key) < first]
     page.records, page.keys = [page.records[i] for i in kept], [page.keys[i] for i in kept]
     return page
