@@ -15,15 +15,16 @@ from sync_assets.load.target import Target, key_array
 # joined, or the planner might read the whole table.
 CHANGED = """
 select wanted.place - 1, held.key is not null
-  from unnest(%(keys)s::text[]) with ordinality wanted(key, place)
+  from unnest(%(keys)s::{type}[]) with ordinality wanted(key, place)
   left join ({held} offset 0) held on held.key = wanted.key
  where held.hash is distinct from substring(%(hashes)s from (wanted.place::int - 1) * {size} + 1 for {size})
     or held.shape is distinct from %(shape)s
  order by 1
 """
+# In a query of its own the array is one value to the planner, who would else weigh each of its elements.
 ONE_KEY = """
-select t.{key}::text as key, t.payload_hash as hash, t.payload_shape as shape
-  from {table} t where t.{key} = any(%(keys)s::{type}[])
+select t.{key} as key, t.payload_hash as hash, t.payload_shape as shape
+  from {table} t where t.{key} = any((select %(keys)s::{type}[])::{type}[])
 """
 SEVERAL_KEYS = """
 select {text} as key, t.payload_hash as hash, t.payload_shape as shape
@@ -69,12 +70,12 @@ def changed(
 
 
 def _differing(target: Target) -> sql.Composed:
+    size = sql.Literal(HASH_BYTES)
     if len(target.entity.keys) == 1:
         column = target.entity.keys[0]
-        held = sql.SQL(ONE_KEY).format(
-            key=sql.Identifier(column), table=target.table, type=sql.SQL(target.type_of(column))
-        )
-    else:
-        same = target.same_key("t", target.parts("sought.key"))
-        held = sql.SQL(SEVERAL_KEYS).format(text=target.key_text("t"), table=target.table, same=same)
-    return sql.SQL(CHANGED).format(held=held, size=sql.Literal(HASH_BYTES))
+        key_type = sql.SQL(target.type_of(column))
+        held = sql.SQL(ONE_KEY).format(key=sql.Identifier(column), table=target.table, type=key_type)
+        return sql.SQL(CHANGED).format(held=held, type=key_type, size=size)
+    same = target.same_key("t", target.parts("sought.key"))
+    held = sql.SQL(SEVERAL_KEYS).format(text=target.key_text("t"), table=target.table, same=same)
+    return sql.SQL(CHANGED).format(held=held, type=sql.SQL("text"), size=size)
