@@ -1,7 +1,8 @@
 """A source's rate limits, kept in Postgres so that every process of ours together stays below them.
 
-Slots are handed out by `sync.take` in small blocks and at most two seconds ahead; a 429 pauses the bucket for all.
-Waiting happens here, outside any lock and outside any transaction.
+Slots are handed out by `sync.take` in small blocks and at most two seconds ahead; a 429 pauses the bucket for all. What
+a stalled machine lets go late is spaced again by when it really leaves. Waiting happens here, outside any lock and
+outside any transaction.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ UNLIMITED_BLOCK = 10
 
 MARGIN = 1.02
 """Requests leave 2 % slower than the limit: the source's clock and the network jitter decide, not ours."""
+
+SLACK = 0.02
+"""Seconds that a request may leave too soon after the one before it, which was late itself: as many as MARGIN leaves in
+a second, and no source counts over less."""
 
 
 class Stopped(RetryLater):
@@ -61,6 +66,7 @@ class Budget:
         self._lock = threading.Lock()
         self._slots: dict[str, deque[float]] = {b.name: deque() for b in buckets}
         self._taken: dict[str, tuple[int, float]] = {}
+        self._next: dict[str, float] = {}  # when the next request may leave after those that have left
         self.waited = 0.0
         self.paced = Stopwatch()
         self.paused = Stopwatch()
@@ -71,32 +77,26 @@ class Budget:
         Raises Throttled where the bucket is paused for longer than `max_wait` seconds, Stopped when `stop` is set.
         """
         waiting_since = time.monotonic()
-        while True:
-            with self._lock:
-                self._known(bucket)
-                at, back = self._next_slot(bucket)
-                held = at is None and self._is_paused(bucket)
-            if at is None:
-                if back > max_wait:
+        at: float | None = None
+        try:
+            while True:
+                with self._lock:
+                    self._known(bucket)
+                    if at is None:
+                        at, back = self._next_slot(bucket)
+                    if at is not None and (back := max(at - time.monotonic(), self._too_soon(bucket))) <= 0:
+                        self.waited += time.monotonic() - waiting_since
+                        return self._leave(bucket)
+                    held = at is None and self._is_paused(bucket)
+                if at is None and back > max_wait:
                     raise Throttled(f"{self._why(bucket)}: {back:.0f} s more", seconds=back)
                 with self.paused if held else self.paced:
-                    self.sleep(min(back, 1.0), stop)
-                continue
-            try:
-                if (left := at - time.monotonic()) > 0:
-                    with self.paced:
-                        self.sleep(left, stop)
-                break
-            except Stopped:
+                    self.sleep(back if at is not None else min(back, 1.0), stop)
+        except Stopped:
+            if at is not None:
                 with self._lock:
                     self._slots[bucket].appendleft(at)
-                raise
-        with self._lock:
-            self.waited += time.monotonic() - waiting_since
-            if rate := self._buckets[bucket].rate:
-                slots, seconds = self._taken.get(bucket, (0, 0.0))
-                self._taken[bucket] = slots + 1, seconds + MARGIN / rate
-            return int(self._query("select nextval('sync.seen')")[0])
+            raise
 
     def taken(self) -> Taken:
         """For `floor`."""
@@ -144,6 +144,24 @@ class Budget:
     def _known(self, bucket: str) -> None:
         if bucket not in self._buckets:
             self._buckets[bucket], self._slots[bucket] = Bucket(bucket, rate=0), deque()
+
+    def _leave(self, name: str) -> int:
+        bucket = self._buckets[name]
+        if bucket.rate:
+            slots, seconds = self._taken.get(name, (0, 0.0))
+            self._taken[name] = slots + 1, seconds + MARGIN / bucket.rate
+        seen = int(self._query("select nextval('sync.seen')")[0])
+        if bucket.rate:
+            self._next[name] = max(self._next.get(name, 0.0), time.monotonic()) + MARGIN / bucket.rate
+        return seen
+
+    def _too_soon(self, name: str) -> float:
+        """Seconds until a request may leave after those that have left. A slot is a time on the clock: what a stalled
+        machine held back beyond its own would leave together with all that came after it."""
+        bucket = self._buckets[name]
+        if not bucket.rate:
+            return 0.0
+        return self._next.get(name, 0.0) - bucket.burst * MARGIN / bucket.rate - SLACK - time.monotonic()
 
     def _why(self, bucket: str) -> str:
         """What the longest pause that is under way is for, whichever process was asked to keep it."""

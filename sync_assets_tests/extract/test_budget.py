@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -39,6 +40,28 @@ def test_after_a_pause_of_ours_what_was_reserved_does_not_leave_in_a_burst(datab
     for _ in range(6):
         one.take("api", stop=None, max_wait=5)
     assert time.monotonic() - started > 4 / 20
+
+
+class Stalling(Budget):
+    """On a machine that does nothing until `awake`, whatever it was to do before."""
+
+    awake = 0.0
+
+    def sleep(self, seconds: float, stop: threading.Event | None) -> None:
+        super().sleep(max(seconds, self.awake - time.monotonic()), stop)
+
+
+@pytest.mark.parametrize("burst", [0, 3])
+def test_what_a_stalled_machine_held_back_does_not_leave_in_a_burst(database: Database, burst: int) -> None:
+    one = Stalling("kaiten", [Bucket("api", 20, burst=burst)], database.query)
+    one.take("api", stop=None, max_wait=5)
+    one.awake = time.monotonic() + 0.8
+    with ThreadPoolExecutor(10) as threads:
+        left = [threads.submit(lambda: (one.take("api", stop=None, max_wait=5), time.monotonic())) for _ in range(10)]
+        times = sorted(time for _, time in (one.result() for one in left))
+    late = [at for at in times if at >= one.awake]
+    assert len(late) >= 10 - burst
+    assert late[-1] - late[0] >= (len(late) - 2 - burst) / 20
 
 
 def test_without_a_limit_nobody_waits(database: Database) -> None:
