@@ -123,6 +123,8 @@ def note(cursor: Cursor, target: Target, into: Mapping[str, str]) -> None:
 
 def known(cursor: Cursor, target: Target, keys: Sequence[str]) -> dict[str, str]:
     """For those of `keys` that were merged away, the key at the end of their chain."""
+    if not keys:
+        return {}
     cursor.execute(KNOWN, {"account": target.account, "entity": target.entity.name, "keys": list(keys)})
     return dict(cursor.fetchall())
 

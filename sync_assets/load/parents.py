@@ -152,17 +152,9 @@ def _where(child: Target, parent: Target, link: Link) -> dict[str, str]:
 def settle(cursor: Cursor, parent: Target) -> None:
     """Takes parents that have come off the list, and marks those that were deleted."""
     where = {"account": parent.account, "entity": parent.entity.name}
-    cursor.execute(
-        "select exists (select from sync.missing_parents where account = %(account)s and entity = %(entity)s)",
-        where,
-    )
-    waiting = cursor.fetchone()
-    if waiting and waiting[0]:
-        cursor.later(
-            sql.SQL(ARRIVED).format(table=parent.table, same_key=parent.same_key("t", parent.parts("m.key"))),
-            where,
-        )
-        cursor.later(TOMBSTONED, where)
+    arrived = sql.SQL(ARRIVED).format(table=parent.table, same_key=parent.same_key("t", parent.parts("m.key")))
+    cursor.later(arrived, where)
+    cursor.later(TOMBSTONED, where)
 
 
 def due(cursor: Cursor, parent: Target, requests: int = HEAL_AT_ONCE) -> list[str]:

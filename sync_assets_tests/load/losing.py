@@ -11,7 +11,8 @@ PAGE = b"commits = commits + 1"
 
 
 class LosingWire:
-    """Use as a context; `url` leads through it. `lose` is how many answers are yet to be lost."""
+    """Use as a context; `url` leads through it. `lose` is how many answers are yet to be lost, `asked` how often the
+    client spoke."""
 
     def __init__(self, url: str, lose: int = 1) -> None:
         parts = urlsplit(url)
@@ -20,6 +21,7 @@ class LosingWire:
         self._threads: list[threading.Thread] = []
         self._sockets: list[socket.socket] = []
         self.lose = lose
+        self.asked = 0
         self.url = url.replace(f":{parts.port}/", f":{self._listener.getsockname()[1]}/")
 
     def __enter__(self) -> LosingWire:
@@ -60,6 +62,7 @@ class LosingWire:
                 if page and b"COMMIT" in asked and self.lose:
                     self.lose -= 1
                     deaf.set()
+                self.asked += 1
                 server.sendall(asked)
         self._hang_up(client, server)
 
