@@ -19,7 +19,7 @@ MEMORY = Path("/dev/shm")  # noqa: S108  a folder of our own in it
 ROOM = 2 * 1024**3
 
 SMALL = {"max_wal_size": "192MB", "min_wal_size": "64MB"}
-"""What is written ahead is kept in memory too, three workers at a time."""
+"""What is written ahead is kept in memory too, by four workers at a time."""
 
 
 @contextmanager
