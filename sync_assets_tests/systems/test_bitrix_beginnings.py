@@ -17,7 +17,7 @@ def asked(company: Company) -> list[str]:
 
 
 def test_items_begin_while_orders_are_read_and_no_sooner(make_shop: Callable[..., Company]) -> None:
-    shop = make_shop(orders="5200", orphans="0")
+    shop = make_shop({"SYNC_REQUEST_SECONDS": "60"}, orders="5200", orphans="0")
 
     def slow_orders(entity: str) -> None:
         shop.sandbox.latency = 0.4 if entity == "orders" else 0
