@@ -145,23 +145,24 @@ class Budget:
         if bucket not in self._buckets:
             self._buckets[bucket], self._slots[bucket] = Bucket(bucket, rate=0), deque()
 
+    def _gap(self, name: str) -> float:
+        """Seconds between two requests in the long run; 0 without a limit."""
+        rate = self._buckets[name].rate
+        return MARGIN / rate if rate else 0.0
+
     def _leave(self, name: str) -> int:
-        bucket = self._buckets[name]
-        if bucket.rate:
-            slots, seconds = self._taken.get(name, (0, 0.0))
-            self._taken[name] = slots + 1, seconds + MARGIN / bucket.rate
         seen = int(self._query("select nextval('sync.seen')")[0])
-        if bucket.rate:
-            self._next[name] = max(self._next.get(name, 0.0), time.monotonic()) + MARGIN / bucket.rate
+        if gap := self._gap(name):
+            slots, seconds = self._taken.get(name, (0, 0.0))
+            self._taken[name] = slots + 1, seconds + gap
+            self._next[name] = max(self._next.get(name, 0.0), time.monotonic()) + gap
         return seen
 
     def _too_soon(self, name: str) -> float:
         """Seconds until a request may leave after those that have left. A slot is a time on the clock: what a stalled
         machine held back beyond its own would leave together with all that came after it."""
-        bucket = self._buckets[name]
-        if not bucket.rate:
-            return 0.0
-        return self._next.get(name, 0.0) - bucket.burst * MARGIN / bucket.rate - SLACK - time.monotonic()
+        early = self._buckets[name].burst * self._gap(name) + SLACK
+        return self._next.get(name, 0.0) - early - time.monotonic()
 
     def _why(self, bucket: str) -> str:
         """What the longest pause that is under way is for, whichever process was asked to keep it."""
@@ -182,7 +183,7 @@ class Budget:
         slots, bucket = self._slots[name], self._buckets[name]
         now = time.monotonic()
         # Without a limit the pauses that the source asks for hold all the same.
-        gap = MARGIN / bucket.rate if bucket.rate else 0.0
+        gap = self._gap(name)
         # What was reserved and not used is over: after a pause of ours it would leave in a burst with what follows.
         while slots and slots[0] < now - (gap or 1.0):
             slots.popleft()

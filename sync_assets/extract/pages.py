@@ -124,9 +124,9 @@ class Splitter:
         if carry:
             records = [_carried(r, carry) for r in records]
         suspect = around is None
-        single = carry or suspect or isinstance(read, ById) or len(self._names) > 1
-        heads = _plain_heads(records, self._names[0]) if hasty and not single else None
-        keys = heads or (None if single else self._plain_keys(answer.body, read))
+        one_by_one = carry or suspect or isinstance(read, ById) or len(self._names) > 1
+        heads = _plain_heads(records, self._names[0]) if hasty and not one_by_one else None
+        keys = heads or (None if one_by_one else self._plain_keys(answer.body, read))
         return Page(
             name,
             read,

@@ -50,10 +50,10 @@ def test_a4_resets_the_connection(sb: Sandbox, client: Client) -> None:
 
 
 def test_a5_dribbles_past_any_timeout_per_read(sb: Sandbox, client: Client) -> None:
-    sb.faults.set("A5", times=1, bytes=300, interval=0.02)
+    sb.faults.set("A5", times=1, bytes=30, interval=0.04)
     began = time.monotonic()
-    assert client.kaiten("/spaces", timeout=3).status_code == 200
-    assert time.monotonic() - began > 0.06
+    assert client.kaiten("/spaces", timeout=1).status_code == 200
+    assert time.monotonic() - began > 1
 
 
 def test_a6_cuts_the_body_openly_in_secret_and_as_valid_json(sb: Sandbox, client: Client) -> None:

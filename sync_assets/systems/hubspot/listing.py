@@ -98,6 +98,8 @@ class _Listing:
                 segment, page, after = found
                 if segment not in self._segments or segment.done:
                     continue  # given up while its request was under way
+                if not _ascends(_ids(page), segment, after):
+                    page.certain()  # a record may name its id twice, and its page is no reason to doubt then
                 self._waiting[segment] = page, after
                 yield from self._in_turn()
 
@@ -267,7 +269,7 @@ class _Listing:
         page = self._fetch.splitter.page(name, self._read, answer, frame=Listed, hasty=True)
         cursor = (page.frame if isinstance(page.frame, Listed) else told(answer, Listed)).after
         if thin and page.keys:
-            keys = [key for key in page.keys if key is not None]
+            keys = [key for key in page.certain().keys if key is not None]
             page = read_batch(self._fetch, self._read, self._read.path, keys, stop, name=name)
         return segment, page, cursor
 
