@@ -9,7 +9,8 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -91,6 +92,7 @@ class Database:
         self._storing = storing or Stopwatch()
         self._connection: Connection | None = None
         self._lock = threading.RLock()
+        self._at_work = False
 
     def close(self) -> None:
         if self._connection is not None:
@@ -108,6 +110,13 @@ class Database:
 
     def _transaction(self, work: Callable[[Cursor], T], *, single: bool = False) -> T:
         """`single`: each statement stands alone, which takes no BEGIN and no COMMIT."""
+        within, self._at_work = self._at_work, True
+        try:
+            return self._tried(work, single=single)
+        finally:
+            self._at_work = within
+
+    def _tried(self, work: Callable[[Cursor], T], *, single: bool) -> T:
         deadline = time.monotonic() + self._wait
         in_the_way = 0
         while True:
@@ -148,6 +157,17 @@ class Database:
         it begins, as within a transaction of Postgres' default kind."""
         with self._lock, self._storing:
             return self._transaction(work, single=True)
+
+    @contextmanager
+    def at_rest(self) -> Iterator[bool]:
+        """Whether nothing is under way here, not even of the thread that asks; nor does anything begin meanwhile."""
+        if not self._lock.acquire(blocking=False):
+            yield False
+            return
+        try:
+            yield not self._at_work
+        finally:
+            self._lock.release()
 
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:

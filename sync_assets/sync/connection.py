@@ -1,6 +1,7 @@
 """One account made ready: its settings, its two connections to Postgres and its door to the API.
 
-A run uses at most these two: one writes, one meters the API's limits and renews the lease while the first one writes.
+A run uses at most these two: one writes, one meters the API's limits and renews the lease while the first one writes. A
+small one makes do with the first.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from sync_assets.extract.http import Door
 from sync_assets.extract.mask import Mask
 from sync_assets.extract.oauth import OAuth
 from sync_assets.extract.stopwatch import Stopwatch
+from sync_assets.load.beside import Beside
 from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 from sync_assets.load.migrations import require_migrated
@@ -70,7 +72,7 @@ class Connected:
         self.settings = settings
         self.storing = Stopwatch()
         self.database = Database(url, wait=wait, name=f"sync_assets {account.name}", storing=self.storing)
-        self.meter = Database(url, wait=wait, name=f"sync_assets {account.name} meter", storing=self.storing)
+        self.meter = Beside(self.database, wait=wait, name=f"sync_assets {account.name} meter", storing=self.storing)
         self.budget = Budget(account.name, buckets(account), self.meter.query)
         api = account.system.api(account.settings)
         self.tokens = _stored_tokens(self.database, account.name, api.oauth) if api.oauth else None
