@@ -19,7 +19,7 @@ from sync_assets.sandbox.server import Sandbox
 from sync_assets.settings import SyncSettings, sync_settings
 from sync_assets.sync import Connected, Outcome, Request, connected, sync_entity
 from sync_assets.systems import SYSTEMS
-from sync_assets_tests.asking import asking
+from sync_assets_tests.asking import answer
 from sync_assets_tests.truths import FIELDS, IDS, bitrix, hubspot, number
 
 Record = dict[str, Any]
@@ -157,9 +157,7 @@ class Company:
 
     def query(self, query: str | sql.Composable, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         """The rows, where there are any; committed."""
-        with asking(self.database_url) as cursor:
-            cursor.execute(query, parameters or None)
-            return cursor.fetchall() if cursor.description else []
+        return answer(self.database_url, query, parameters)
 
     def rows(self, entity: str, account: str = "kaiten") -> list[Record]:
         """The rows of an entity's table, all columns, in key order."""

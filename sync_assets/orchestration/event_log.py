@@ -8,8 +8,6 @@ run is one statement. What is stored is the same, row by row; where its connecti
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -22,14 +20,13 @@ from dagster._core.storage.event_log.schema import (
     SqlEventLogStorageTable,
 )
 from dagster_postgres import PostgresEventLogStorage
-from sqlalchemy import create_engine, event, exc
+from sqlalchemy import exc
 from sqlalchemy.dialects import postgresql
+
+from sync_assets.orchestration.kept_connections import engine, storing
 
 BATCH = "DAGSTER_EVENT_BATCH_SIZE"
 """Dagster reads it from the environment alone. With it, what is planned comes in one piece."""
-
-UNSURE_SECONDS = 1.0
-"""A connection that has been idle for longer is asked whether it lives before it stores; before it reads, always."""
 
 T = TypeVar("T")
 
@@ -45,12 +42,7 @@ class EventLog(PostgresEventLogStorage):
         super().__init__(postgres_url, should_autocreate_tables=False)
         os.environ.setdefault(BATCH, "1000")
         self._found = _found.setdefault(postgres_url, set())
-        self._storing = threading.local()
-        self._engine = create_engine(
-            postgres_url, isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=20, pool_recycle=600
-        )
-        event.listen(self._engine, "checkin", _remember)
-        event.listen(self._engine, "checkout", self._look)
+        self._engine = engine(postgres_url)
 
     def has_table(self, table_name: str) -> bool:
         if table_name not in self._found and super().has_table(table_name):
@@ -84,26 +76,13 @@ class EventLog(PostgresEventLogStorage):
 
     def _surely(self, work: Callable[[], T]) -> T:
         """Once more where the connection was lost; an event that was committed without an answer then stands twice."""
-        self._storing.now = True
-        try:
-            return work()
-        except exc.DBAPIError as e:
-            if not e.connection_invalidated:
-                raise
-            return work()
-        finally:
-            self._storing.now = False
-
-    def _look(self, connection: Any, record: Any, _proxy: Any) -> None:
-        """Raises DisconnectionError, on which the pool makes another connection."""
-        idle = time.monotonic() - record.info.get("idle since", time.monotonic())
-        if "idle since" not in record.info or (getattr(self._storing, "now", False) and idle <= UNSURE_SECONDS):
-            return
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute("select 1")
-        except Exception:  # noqa: BLE001  whatever it is, this connection is of no use
-            raise exc.DisconnectionError from None
+        with storing():
+            try:
+                return work()
+            except exc.DBAPIError as e:
+                if not e.connection_invalidated:
+                    raise
+                return work()
 
     def _store_planned(self, events: Sequence[EventLogEntry]) -> None:
         """All or nothing, where Dagster stores one after another."""
@@ -144,7 +123,3 @@ class EventLog(PostgresEventLogStorage):
 def _partitioned(entry: EventLogEntry) -> bool:
     planned: Any = entry.get_dagster_event().event_specific_data
     return bool(getattr(planned, "partition", None) or getattr(planned, "partitions_subset", None))
-
-
-def _remember(_connection: Any, record: Any) -> None:
-    record.info["idle since"] = time.monotonic()

@@ -15,14 +15,17 @@ from typing import Any
 from dagster import DagsterInstance
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.event_log.base import EventLogStorage
+from dagster._core.storage.runs import RunStorage
+from dagster._core.storage.schedules import ScheduleStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
-from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres import DagsterPostgresStorage, PostgresRunStorage, PostgresScheduleStorage
 from psycopg2 import sql
 
 from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 from sync_assets.orchestration.event_log import EventLog
+from sync_assets.orchestration.kept_connections import engine
 from sync_assets.settings import environment
 
 SCHEMA = "dagster"
@@ -76,12 +79,34 @@ def _make_schema(cursor: Cursor, *, role: str) -> None:
         cursor.execute(sql.SQL("create schema {}").format(sql.Identifier(SCHEMA)))
 
 
+class Runs(PostgresRunStorage):
+    def __init__(self, postgres_url: str) -> None:
+        # The tables of both are made by Dagster's own, of which these take the place.
+        super().__init__(postgres_url, should_autocreate_tables=False)
+        self._engine = engine(postgres_url)
+
+
+class Schedules(PostgresScheduleStorage):
+    def __init__(self, postgres_url: str) -> None:
+        super().__init__(postgres_url, should_autocreate_tables=False)
+        self._engine = engine(postgres_url)
+
+
 class PostgresStorage(DagsterPostgresStorage):
     def __init__(
         self, postgres_url: str, *, make_tables: bool = True, inst_data: ConfigurableClassData | None = None
     ) -> None:
         super().__init__(postgres_url, make_tables, inst_data=inst_data)
+        self._runs, self._schedules = Runs(postgres_url), Schedules(postgres_url)
         self._events = EventLog(postgres_url)
+
+    @property
+    def run_storage(self) -> RunStorage:
+        return self._runs
+
+    @property
+    def schedule_storage(self) -> ScheduleStorage:
+        return self._schedules
 
     @property
     def event_log_storage(self) -> EventLogStorage:

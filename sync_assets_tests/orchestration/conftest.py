@@ -14,8 +14,10 @@ from dagster._serdes import serialize_value
 
 from sync_assets.definitions import build_definitions
 from sync_assets.local import PROJECT
+from sync_assets.orchestration.kept_connections import engine
 from sync_assets.orchestration.queue import dagster_instance
 from sync_assets.orchestration.report import REPORT, evaluated_checks
+from sync_assets.orchestration.storage import dagster_url
 from sync_assets.postgres import EmbeddedPostgres
 from sync_assets.report.runs import CheckRow
 from sync_assets_tests.asking import let_go
@@ -130,9 +132,10 @@ def dagster_template(cluster: EmbeddedPostgres, template: str) -> str:
     """The name of a migrated database with Dagster's own tables too: making them takes two seconds."""
     url = cluster.create_database("with_dagster", template)
     with pytest.MonkeyPatch.context() as patch:
-        _home(patch, PROJECT, url)
+        home(patch, PROJECT, url)
         with dagster_instance() as instance:
             instance.get_runs()
+    engine(dagster_url(url)).dispose()
     return "with_dagster"
 
 
@@ -170,7 +173,7 @@ def make_queueing(
             config = yaml.safe_load((PROJECT / "dagster.yaml").read_text(encoding="utf-8")) | {"compute_logs": NO_LOGS}
             (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
             monkeypatch.chdir(tmp_path)
-            _home(monkeypatch, tmp_path, url)
+            home(monkeypatch, tmp_path, url)
             for variable, value in company.env.items():
                 monkeypatch.setenv(variable, value)
             queueing = Queueing(company, ends.enter_context(dagster_instance()), canary)
@@ -185,9 +188,10 @@ def queueing(make_queueing: Callable[..., Queueing]) -> Queueing:
     return make_queueing()
 
 
-def _home(patch: pytest.MonkeyPatch, home: Path, database_url: str) -> None:
+def home(patch: pytest.MonkeyPatch, folder: Path, database_url: str) -> None:
+    """Dagster instances made within this process lie in this database, and their files in this folder."""
     patch.setenv("SYNC_ASSETS_ENV_FILE", "/dev/null")
-    patch.setenv("DAGSTER_HOME", str(home))
+    patch.setenv("DAGSTER_HOME", str(folder))
     patch.setenv("DATABASE_URL", database_url)
 
 

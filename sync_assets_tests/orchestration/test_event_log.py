@@ -133,7 +133,7 @@ def test_d3_an_event_after_its_connection_was_lost_is_stored(
     instance_of: Callable[..., tuple[dg.DagsterInstance, str]], monkeypatch: pytest.MonkeyPatch, unsure: float
 ) -> None:
     """Be the loss seen before it is stored or only by storing it; and it can be read after another loss."""
-    monkeypatch.setattr("sync_assets.orchestration.event_log.UNSURE_SECONDS", unsure)
+    monkeypatch.setattr("sync_assets.orchestration.kept_connections.UNSURE_SECONDS", unsure)
     instance, url = instance_of(PostgresStorage)
     for _ in range(2):
         instance.report_engine_event("something", run_id="1", job_name="x")

@@ -66,6 +66,9 @@ def test_a_sync_at_the_rate_limit_is_known_by_its_floor(make_company: Any, make_
     assert lanes.throttled_seconds > (lanes.paced_seconds or 0), "several waited at once"
     (advice,) = (r for r in found.recommendations if r.entity == "kaiten/lanes")
     assert advice.limit == "rate" and "remove KAITEN_RATE=4: the documented 5/s" in advice.next_step
+    # Whatever else the machine had to do.
+    company.query("update sync.logs set started_at = finished_at - make_interval(secs => floor_seconds + 0.1)")
+    found = report(company)
     assert not [issue for issue in found.issues if issue.entity == "kaiten/lanes"], "at 6 a second nobody is alarmed"
 
 
