@@ -47,8 +47,16 @@ def commit_behind(
             prepared = prepare(held)
             if under_way:
                 under_way.result()
-            under_way = writer.submit(commit, held, prepared) if held else None
+            under_way = writer.submit(commit, held, prepared)
             held, enough = [], min(records, 2 * enough)
+
+        def finish() -> None:
+            """Here: nothing is read meanwhile, and most lists are a page that no thread has to be made for."""
+            prepared = prepare(held) if held else None
+            if under_way:
+                under_way.result()
+            if prepared is not None:
+                commit(held, prepared)
 
         try:
             for page in pages:
@@ -56,8 +64,6 @@ def commit_behind(
                 if sum(len(p.records) for p in held) >= enough or sum(p.size for p in held) >= MOST_BYTES:
                     hand_over()
         except RetryLater:
-            hand_over()
-            hand_over()
+            finish()
             raise
-        hand_over()
-        hand_over()
+        finish()
