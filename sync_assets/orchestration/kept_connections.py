@@ -47,17 +47,22 @@ def engine(url: str) -> Engine:
 @contextmanager
 def storing() -> Iterator[None]:
     """Within it, this thread does again what was lost with a connection."""
+    before = _is_storing()
     _thread.storing = True
     try:
         yield
     finally:
-        _thread.storing = False
+        _thread.storing = before
+
+
+def _is_storing() -> bool:
+    return bool(getattr(_thread, "storing", False))
 
 
 def _look(connection: Any, record: Any, _proxy: Any) -> None:
     """Raises DisconnectionError, on which the pool makes another connection."""
     idle = time.monotonic() - record.info.get("idle since", time.monotonic())
-    if "idle since" not in record.info or (getattr(_thread, "storing", False) and idle <= UNSURE_SECONDS):
+    if "idle since" not in record.info or (_is_storing() and idle <= UNSURE_SECONDS):
         return
     try:
         with connection.cursor() as cursor:
