@@ -52,7 +52,7 @@ def status_rows(
 
 def job_row(database: Database, job_id: str) -> dict[str, Any]:
     """The row of `sync.jobs`; times in ISO 8601, `result` as a dict. Raises FixConfig where no job has this id."""
-    row = database.query(f"select {', '.join(JOB_FIELDS)} from sync.jobs where job_id = %s", (job_id,))  # noqa: S608
+    row = database.query(f"select {', '.join(JOB_FIELDS)} from sync.jobs where job_id = %s", (job_id,))  # noqa: S608  our names
     if not row:
         raise FixConfig(
             f"no job has the id {job_id}",

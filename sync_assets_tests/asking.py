@@ -30,15 +30,8 @@ def asking(url: str) -> Iterator[Any]:
     """A cursor in a transaction of its own, which ends with the block."""
     connection = _living(_kept.by_url.pop(url, None)) or _connect(url)
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("begin")
-            try:
-                yield cursor
-            except BaseException:
-                if not connection.closed:
-                    cursor.execute("rollback")
-                raise
-            cursor.execute("commit")
+        with connection, connection.cursor() as cursor:
+            yield cursor
     finally:
         _keep(url, connection)
 

@@ -23,7 +23,13 @@ AT_REST = 2
 
 _engines: dict[str, Engine] = {}
 _making = threading.Lock()
-_thread = threading.local()
+
+
+class _Thread(threading.local):
+    storing = False
+
+
+_thread = _Thread()
 
 
 def engine(url: str) -> Engine:
@@ -47,7 +53,7 @@ def engine(url: str) -> Engine:
 @contextmanager
 def storing() -> Iterator[None]:
     """Within it, this thread does again what was lost with a connection."""
-    before = _is_storing()
+    before = _thread.storing
     _thread.storing = True
     try:
         yield
@@ -55,14 +61,10 @@ def storing() -> Iterator[None]:
         _thread.storing = before
 
 
-def _is_storing() -> bool:
-    return bool(getattr(_thread, "storing", False))
-
-
 def _look(connection: Any, record: Any, _proxy: Any) -> None:
     """Raises DisconnectionError, on which the pool makes another connection."""
-    idle = time.monotonic() - record.info.get("idle since", time.monotonic())
-    if "idle since" not in record.info or (_is_storing() and idle <= UNSURE_SECONDS):
+    since = record.info.get("idle since")
+    if since is None or (_thread.storing and time.monotonic() - since <= UNSURE_SECONDS):
         return
     try:
         with connection.cursor() as cursor:

@@ -40,7 +40,7 @@ def binaries_for(user: User | None) -> Path:
 def succeeds(user: User, *argv: str) -> bool:
     """Whether a command succeeds as this user."""
     try:
-        done = subprocess.run(  # noqa: PLW1510
+        done = subprocess.run(  # noqa: PLW1510  its code is the answer
             argv,
             user=user[0],
             group=user[1],

@@ -78,7 +78,7 @@ class Process:
                 extra_groups=[] if user else None,
                 start_new_session=True,
                 pass_fds=tuple(pass_fds),
-                preexec_fn=_birth(death_signal),  # noqa: PLW1509
+                preexec_fn=_birth(death_signal),  # noqa: PLW1509  all it calls was loaded before
             )
         finally:
             if output:

@@ -42,21 +42,24 @@ def commit_behind(
     with ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
         under_way: Future[None] | None = None
 
-        def hand_over() -> None:
-            nonlocal held, under_way, enough
+        def ready() -> T:
+            """The held pages, prepared; the commit before them is done with."""
             prepared = prepare(held)
             if under_way:
                 under_way.result()
-            under_way = writer.submit(commit, held, prepared)
+            return prepared
+
+        def hand_over() -> None:
+            nonlocal held, under_way, enough
+            under_way = writer.submit(commit, held, ready())
             held, enough = [], min(records, 2 * enough)
 
         def finish() -> None:
             """Here: nothing is read meanwhile, and most lists are a page that no thread has to be made for."""
-            prepared = prepare(held) if held else None
-            if under_way:
+            if held:
+                commit(held, ready())
+            elif under_way:
                 under_way.result()
-            if prepared is not None:
-                commit(held, prepared)
 
         try:
             for page in pages:

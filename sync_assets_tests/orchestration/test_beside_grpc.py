@@ -1,6 +1,6 @@
 """What is forked while gRPC is at work lives: Dagster's processes are at work by gRPC all the time.
 
-Red with grpcio 1.80 to 1.85, of whose children one in fifteen dies before it is what it was to be
+Red with grpcio 1.85.1: of a hundred children one to eight died before they were what they were to be
 (https://github.com/grpc/grpc/issues/43055).
 """
 

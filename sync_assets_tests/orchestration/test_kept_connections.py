@@ -1,11 +1,9 @@
 """Dagster's storages keep their connections, however often an instance is made, and outlive their loss."""
 
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from threading import Barrier, Thread
 
-import psycopg2
 import pytest
 from sqlalchemy import event
 
@@ -13,6 +11,7 @@ from sync_assets.local import PROJECT
 from sync_assets.orchestration.kept_connections import AT_REST, engine
 from sync_assets.orchestration.queue import dagster_instance
 from sync_assets.orchestration.storage import dagster_url
+from sync_assets_tests.asking import answer
 from sync_assets_tests.orchestration.conftest import home
 
 ALL = "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
@@ -36,9 +35,7 @@ def ask_everything() -> None:
 
 
 def sessions(url: str) -> int:
-    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
-        cursor.execute(ALL)
-        return cursor.rowcount
+    return len(answer(url, ALL, ()))
 
 
 def test_instances_made_for_each_tick_connect_once(dagster_at: str) -> None:
@@ -69,6 +66,4 @@ def test_as_many_as_ask_at_once_get_a_connection_and_few_are_kept(dagster_at: st
 def test_d3_what_was_lost_is_replaced_before_it_is_asked(dagster_at: str) -> None:
     for _ in range(3):
         ask_everything()
-        with closing(psycopg2.connect(dagster_at)) as connection, connection, connection.cursor() as cursor:
-            cursor.execute(f"select pg_terminate_backend(pid, 5000) from ({ALL}) others")
-            assert cursor.rowcount >= 1
+        assert answer(dagster_at, f"select pg_terminate_backend(pid, 5000) from ({ALL}) others", ())

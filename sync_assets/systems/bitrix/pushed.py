@@ -87,7 +87,7 @@ def moment(value: object, zone: tzinfo | None) -> datetime | None:
     try:
         if re.fullmatch(r"\d{9,11}(\.\d{1,9})?", text):
             return datetime.fromtimestamp(float(text), UTC)
-        read = next((datetime.strptime(text, form) for shape, form in DATES if shape.fullmatch(text)), None)  # noqa: DTZ007
+        read = next((datetime.strptime(text, form) for shape, form in DATES if shape.fullmatch(text)), None)  # noqa: DTZ007  its zone is given below
         read = read or datetime.fromisoformat(text)
         read = read if read.tzinfo else read.replace(tzinfo=zone)
         return read.astimezone(UTC) if read.tzinfo else None

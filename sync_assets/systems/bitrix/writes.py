@@ -57,7 +57,7 @@ ONE = next(e.one for e in ENTITIES if isinstance(e.one, Lookup) and e.name == "o
 class _Order(msgspec.Struct):
     statusId: str | None = None  # noqa: N815  Bitrix's spelling
     canceled: str | None = None
-    dateUpdate: str | None = None  # noqa: N815
+    dateUpdate: str | None = None  # noqa: N815  Bitrix's spelling
     version: int | None = None
 
 
