@@ -33,6 +33,7 @@ OF_ORDER = (
 """What is kept of an order's event, for people to look at: the order itself is read from the API."""
 
 NAME = re.compile(r"(order|product|user)\.([a-z_]{1,30})")
+STAMP = re.compile(r"[0-9]{1,12}")
 ENTITIES = {"order": "orders", "product": "products", "user": "users"}
 
 UNREADABLE = (ValueError, RecursionError)
@@ -57,7 +58,7 @@ def _authentic(secret: str, token: str, delivery: Delivery) -> bool:
 
 def _signed(secret: str, signature: str, delivery: Delivery) -> bool:
     at = delivery.headers.get("x-sync-timestamp", "")
-    if not re.fullmatch(r"[0-9]{1,12}", at):
+    if not STAMP.fullmatch(at):
         return False
     right = hmac.new(secret.encode(), at.encode() + b"." + delivery.body, "sha256").hexdigest()
     return same(signature, f"sha256={right}") and abs(delivery.received.timestamp() - int(at)) <= TOLERANCE
