@@ -1,14 +1,17 @@
-"""Dagster's event log in Postgres, with a third of the statements: one run of all systems stores 1,500 events.
+"""Dagster's event log in Postgres, with a fifth of the statements: one run of all systems stores 1,500 events.
 
 What is left out of Dagster's own is what it does for others: a connection per event, a look before each statement
-whether it lives, a NOTIFY that nobody listens to, and a look for its own tables. What is planned at the beginning of a
-run is one statement. What is stored is the same, row by row; where its connection is lost, another one stores it.
+whether it lives, a NOTIFY that nobody listens to, and a look for its own tables and columns. What is planned at the
+beginning of a run is one statement; what a step says on its way is held until the step says something else or somebody
+reads. What is stored is the same, row by row; where its connection is lost, another one stores it. A process that is
+killed takes along what it held: what a step that had not ended said of its outputs and checks.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, TypeVar
 
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS, DagsterEventType
@@ -20,20 +23,48 @@ from dagster._core.storage.event_log.schema import (
     SqlEventLogStorageTable,
 )
 from dagster_postgres import PostgresEventLogStorage
-from sqlalchemy import exc
+from dagster_postgres.utils import DagsterPostgresException
+from sqlalchemy import Connection, exc, text
 from sqlalchemy.dialects import postgresql
 
+from sync_assets.orchestration.held import Held
 from sync_assets.orchestration.kept_connections import engine, storing
 
 BATCH = "DAGSTER_EVENT_BATCH_SIZE"
 """Dagster reads it from the environment alone. With it, what is planned comes in one piece."""
 
 T = TypeVar("T")
+Row = Mapping[str, Any]
 
 _found: dict[str, set[str]] = {}
-"""By URL the tables that are known to be there."""
+"""By URL the tables, and the columns of Dagster's table of assets, that are known to be there."""
 
 PLANNED = {DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED}
+
+ON_THE_WAY = {
+    DagsterEventType.STEP_INPUT,
+    DagsterEventType.LOADED_INPUT,
+    DagsterEventType.STEP_OUTPUT,
+    DagsterEventType.HANDLED_OUTPUT,
+    DagsterEventType.ASSET_CHECK_EVALUATION,
+}
+"""What a step says before it says that it has ended."""
+
+AWAY = (exc.OperationalError, exc.InterfaceError, DagsterPostgresException)
+
+EVALUATED = text("""
+update asset_check_executions c
+   set execution_status = v.status, evaluation_event = v.event, evaluation_event_timestamp = v.at,
+       evaluation_event_storage_id = v.id, materialization_event_storage_id = v.materialization
+  from unnest(cast(:asset_key as text[]), cast(:check_name as text[]), cast(:run_id as text[]),
+              cast(:partition as text[]), cast(:execution_status as text[]), cast(:evaluation_event as text[]),
+              cast(:evaluation_event_timestamp as timestamp[]), cast(:evaluation_event_storage_id as bigint[]),
+              cast(:materialization_event_storage_id as bigint[]))
+       v (asset_key, check_name, run_id, partition, status, event, at, id, materialization)
+ where c.asset_key = v.asset_key and c.check_name = v.check_name and c.run_id = v.run_id
+   and c.partition is not distinct from v.partition
+returning v.id
+""")
 
 
 class EventLog(PostgresEventLogStorage):
@@ -43,20 +74,21 @@ class EventLog(PostgresEventLogStorage):
         os.environ.setdefault(BATCH, "1000")
         self._found = _found.setdefault(postgres_url, set())
         self._engine = engine(postgres_url)
+        self._held = Held[EventLogEntry](self._store, AWAY)
 
     def has_table(self, table_name: str) -> bool:
         if table_name not in self._found and super().has_table(table_name):
             self._found.add(table_name)
         return table_name in self._found
 
+    def has_asset_key_col(self, column_name: str) -> bool:
+        known = f"{AssetKeyTable.name}.{column_name}"
+        if known not in self._found and super().has_asset_key_col(column_name):
+            self._found.add(known)
+        return known in self._found
+
     def store_event(self, event: EventLogEntry) -> None:
-        id = self._surely(lambda: self._insert(event))
-        if not event.is_dagster_event:
-            return
-        if event.dagster_event_type in ASSET_EVENTS and event.get_dagster_event().asset_key:
-            self._surely(lambda: self._index(event, id))
-        if event.dagster_event_type in ASSET_CHECK_EVENTS:
-            self._surely(lambda: self.store_asset_check_event(event, id))
+        self._held.take(event, waits=event.dagster_event_type in ON_THE_WAY and bool(event.run_id))
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         if {event.dagster_event_type for event in events} <= PLANNED and not any(map(_partitioned, events)):
@@ -64,18 +96,50 @@ class EventLog(PostgresEventLogStorage):
         else:
             super().store_event_batch(events)
 
-    def _insert(self, event: EventLogEntry) -> int:
-        with self._connect() as connection:
-            stored = self.prepare_insert_event(event).returning(SqlEventLogStorageTable.c.id)
-            return int(connection.execute(stored).scalar_one())
+    def dispose(self) -> None:
+        self._held.let_go()
+        super().dispose()
 
-    def _index(self, event: EventLogEntry, id: int) -> None:
-        with self.index_transaction() as connection:
-            self._store_asset_event_tags(connection, [event], [id])
-            self._store_asset_event(connection, event, id)
+    def _connect(self) -> AbstractContextManager[Connection]:
+        """Whoever reads finds all that was said before."""
+        self._held.let_go()
+        return super()._connect()
+
+    @contextmanager
+    def index_transaction(self) -> Iterator[Connection]:
+        """By statements: to change how a connection commits, and to change it back, is two more."""
+        with self._connect() as connection:
+            connection.exec_driver_sql("begin")
+            try:
+                yield connection
+            except BaseException:
+                with suppress(exc.DBAPIError):
+                    connection.exec_driver_sql("rollback")
+                raise
+            connection.exec_driver_sql("commit")
+
+    def _store(self, events: Sequence[EventLogEntry]) -> None:
+        rows = [self._event_to_row(event) for event in events]
+        ids = self._surely(lambda: self._store_rows(events, rows))
+        for id, event in zip(ids, events, strict=True):
+            if event.dagster_event_type in ASSET_CHECK_EVENTS and not _evaluated(event):
+                self._surely(lambda event=event, id=id: self.store_asset_check_event(event, id))  # type: ignore[misc]
+
+    def _store_rows(self, events: Sequence[EventLogEntry], rows: Sequence[Row]) -> list[int]:
+        alone = len(events) == 1 and events[0].dagster_event_type not in ASSET_EVENTS | ASSET_CHECK_EVENTS
+        with self._connect() if alone else self.index_transaction() as connection:
+            ids = _inserted(connection, rows)
+            for id, event in zip(ids, events, strict=True):
+                if event.dagster_event_type in ASSET_EVENTS and event.get_dagster_event().asset_key:
+                    self._store_asset_event_tags(connection, [event], [id])
+                    self._store_asset_event(connection, event, id)
+            told = [(id, e, row) for id, e, row in zip(ids, events, rows, strict=True) if _evaluated(e)]
+            if told:
+                _store_evaluated(connection, [_check_row(event, id, row) for id, event, row in told])
+            return ids
 
     def _surely(self, work: Callable[[], T]) -> T:
-        """Once more where the connection was lost; an event that was committed without an answer then stands twice."""
+        """Once more where the connection was lost; what was committed without an answer then stands twice."""
         with storing():
             try:
                 return work()
@@ -87,15 +151,14 @@ class EventLog(PostgresEventLogStorage):
     def _store_planned(self, events: Sequence[EventLogEntry]) -> None:
         """All or nothing, where Dagster stores one after another."""
         indexed = self.has_secondary_index(ASSET_KEY_INDEX_COLS)
-        stored = self.prepare_insert_event_batch(events).returning(SqlEventLogStorageTable.c.id)
+        rows = [self._event_to_row(event) for event in events]
         with self.index_transaction() as connection:
-            ids = [int(row[0]) for row in connection.execute(stored)]
             assets: dict[str, dict[str, Any]] = {}
-            checks: list[dict[str, Any]] = []
-            for id, entry, row in zip(ids, events, map(self._event_to_row, events), strict=True):
+            checks: list[Row] = []
+            for id, entry, row in zip(_inserted(connection, rows), events, rows, strict=True):
                 planned = entry.get_dagster_event()
                 if entry.dagster_event_type == DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
-                    checks.append(self._check_row(entry, id, row))
+                    checks.append(_check_row(entry, id, row))
                 elif planned.asset_key:
                     assets[planned.asset_key.to_string()] = self._get_asset_entry_values(entry, id, indexed)
             if checks:
@@ -106,18 +169,43 @@ class EventLog(PostgresEventLogStorage):
                 newer = {name: insert.excluded[name] for name in names}
                 connection.execute(insert.on_conflict_do_update(index_elements=["asset_key"], set_=newer))
 
-    def _check_row(self, entry: EventLogEntry, id: int, row: dict[str, Any]) -> dict[str, Any]:
-        planned: Any = entry.get_dagster_event().event_specific_data
-        return {
-            "asset_key": planned.asset_key.to_string(),
-            "check_name": planned.check_name,
-            "partition": None,
-            "run_id": entry.run_id,
-            "execution_status": "PLANNED",
-            "evaluation_event": row["event"],
-            "evaluation_event_timestamp": row["timestamp"],
-            "evaluation_event_storage_id": id,
-        }
+
+def _inserted(connection: Connection, rows: Sequence[Row]) -> list[int]:
+    insert = SqlEventLogStorageTable.insert()
+    stored = insert.returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
+    return [int(id) for (id,) in connection.execute(stored, rows)]
+
+
+def _store_evaluated(connection: Connection, checks: Sequence[Row]) -> None:
+    """Beside what was planned of them. One that was planned twice, for a lost answer, is told of in both places."""
+    last = {(c["asset_key"], c["check_name"], c["run_id"], c["partition"]): c for c in checks}
+    columns = {name: [check[name] for check in last.values()] for name in checks[0]}
+    planned = {id for (id,) in connection.execute(EVALUATED, columns)}
+    if alone := [check for check in last.values() if check["evaluation_event_storage_id"] not in planned]:
+        connection.execute(AssetCheckExecutionsTable.insert(), alone)
+
+
+def _check_row(entry: EventLogEntry, id: int, row: Row) -> Row:
+    check: Any = entry.get_dagster_event().event_specific_data
+    status, materialization = "PLANNED", None
+    if entry.dagster_event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
+        status, materialization = "SUCCEEDED" if check.passed else "FAILED", check.target_materialization_data
+    return {
+        "asset_key": check.asset_key.to_string(),
+        "check_name": check.check_name,
+        "partition": getattr(check, "partition", None),
+        "run_id": entry.run_id,
+        "execution_status": status,
+        "evaluation_event": row["event"],
+        "evaluation_event_timestamp": row["timestamp"],
+        "evaluation_event_storage_id": id,
+        "materialization_event_storage_id": materialization and materialization.storage_id,
+    }
+
+
+def _evaluated(entry: EventLogEntry) -> bool:
+    """Within a run, where it was planned."""
+    return entry.dagster_event_type == DagsterEventType.ASSET_CHECK_EVALUATION and bool(entry.run_id)
 
 
 def _partitioned(entry: EventLogEntry) -> bool:

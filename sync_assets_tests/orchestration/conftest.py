@@ -14,6 +14,7 @@ from dagster._serdes import serialize_value
 
 from sync_assets.definitions import build_definitions
 from sync_assets.local import PROJECT
+from sync_assets.orchestration import storage
 from sync_assets.orchestration.kept_connections import engine
 from sync_assets.orchestration.queue import dagster_instance
 from sync_assets.orchestration.report import REPORT, evaluated_checks
@@ -102,18 +103,32 @@ class Installation:
 
 @pytest.fixture
 def make_installation(
-    make_company: Callable[..., Company], canary: Canary, monkeypatch: pytest.MonkeyPatch
+    make_company: Callable[..., Company],
+    with_dagster: Callable[[], str],
+    tmp_path_factory: pytest.TempPathFactory,
+    canary: Canary,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[..., Installation]]:
-    """make_installation(**like make_company): the environment of this process becomes the company's."""
+    """make_installation(**like make_company): the environment of this process becomes the company's.
+
+    Dagster's storage is the product's own, in the company's database; in memory where `database_url` names another one.
+    """
     with ExitStack() as ends:
 
-        def make(*arguments: Any, **env: Any) -> Installation:
-            company = make_company(*arguments, **env)
+        def make(*arguments: Any, database_url: str | None = None, **env: Any) -> Installation:
+            url = database_url or with_dagster()
+            company = make_company(*arguments, database_url=url, **env)
             monkeypatch.setenv("SYNC_ASSETS_ENV_FILE", "/dev/null")
             for name, value in company.env.items():
                 monkeypatch.setenv(name, value)
-            instance = ends.enter_context(dg.DagsterInstance.ephemeral(settings=QUIET))
-            ends.callback(_listen, canary, instance)
+            if database_url:
+                instance = ends.enter_context(dg.DagsterInstance.ephemeral(settings=QUIET))
+                ends.callback(_listen, canary, instance)
+            else:
+                folder = tmp_path_factory.mktemp("dagster")
+                _configure(folder)
+                home(monkeypatch, folder, url)
+                instance = ends.enter_context(dagster_instance())
             return Installation(company, instance)
 
         yield make
@@ -150,6 +165,7 @@ def with_dagster(cluster: EmbeddedPostgres, dagster_template: str, canary: Canar
             ends.callback(cluster.drop_database, name)
             ends.callback(let_go, url)
             ends.callback(canary.check_database, url)
+            storage._ready.add(url)  # or each would look for them for 150 ms
             return url
 
         yield make
@@ -169,9 +185,7 @@ def make_queueing(
         def make(**env: str | None) -> Queueing:
             url = with_dagster()
             company = make_company(database_url=url, **env)
-            # Dagster copies what each step prints by two processes of its own: half of the time of such a run.
-            config = yaml.safe_load((PROJECT / "dagster.yaml").read_text(encoding="utf-8")) | {"compute_logs": NO_LOGS}
-            (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+            _configure(tmp_path)
             monkeypatch.chdir(tmp_path)
             home(monkeypatch, tmp_path, url)
             for variable, value in company.env.items():
@@ -193,6 +207,12 @@ def home(patch: pytest.MonkeyPatch, folder: Path, database_url: str) -> None:
     patch.setenv("SYNC_ASSETS_ENV_FILE", "/dev/null")
     patch.setenv("DAGSTER_HOME", str(folder))
     patch.setenv("DATABASE_URL", database_url)
+
+
+def _configure(folder: Path) -> None:
+    """As users have it, but that no two processes of their own copy what a step prints, half of a run's time."""
+    config = yaml.safe_load((PROJECT / "dagster.yaml").read_text(encoding="utf-8")) | {"compute_logs": NO_LOGS}
+    (folder / "dagster.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
 
 
 def _listen(canary: Canary, instance: dg.DagsterInstance) -> None:

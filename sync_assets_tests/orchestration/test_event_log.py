@@ -8,6 +8,12 @@ from typing import Any
 import dagster as dg
 import psycopg2
 import pytest
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluation,
+    AssetCheckEvaluationPlanned,
+)
+from dagster._core.events import DagsterEventType, HandledOutputData
+from dagster._core.events.log import EventLogEntry
 from dagster._core.instance import InstanceRef, InstanceType
 from dagster._core.launcher import DefaultRunLauncher
 from dagster._core.run_coordinator import DefaultRunCoordinator
@@ -15,9 +21,11 @@ from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
 
+from sync_assets.orchestration import held
 from sync_assets.orchestration.event_log import BATCH, EventLog
 from sync_assets.orchestration.storage import PostgresStorage, dagster_url
 from sync_assets.postgres import EmbeddedPostgres
+from sync_assets_tests.asking import answer, let_go
 
 EVENTS = "select dagster_event_type, step_key, asset_key, partition from dagster.event_logs order by id"
 CHECKS = """
@@ -68,6 +76,7 @@ def instance_of(
             name = f"events_{storage.__name__.lower()}"
             url = cluster.create_database(name, dagster_template)
             ends.callback(cluster.drop_database, name)
+            ends.callback(let_go, url)
             held, folder = storage(dagster_url(url)), str(tmp_path)
             instance = dg.DagsterInstance(
                 InstanceType.EPHEMERAL, LocalArtifactStorage(folder), held.run_storage, held.event_log_storage,
@@ -142,3 +151,108 @@ def test_d3_an_event_after_its_connection_was_lost_is_stored(
             cursor.execute(f"select count(*) filter (where pg_terminate_backend(pid)) from pg_stat_activity {others}")
             assert (cursor.fetchone() or (0,))[0] >= 1
     assert len(instance.all_logs("1")) == len(stored(url)[0]) == 2
+
+
+def told(kind: DagsterEventType, at: float, **data: Any) -> EventLogEntry:
+    """Something that a step of the run "r" says."""
+    event = dg.DagsterEvent(kind.value, "job", step_key="step", **data)
+    return EventLogEntry(
+        error_info=None, level=20, user_message="", run_id="r", timestamp=at, step_key="step", job_name="job",
+        dagster_event=event,
+    )  # fmt: skip
+
+
+def evaluated(check: str, *, passed: bool) -> EventLogEntry:
+    data = AssetCheckEvaluation(asset_key=first.key, check_name=check, passed=passed, metadata={})
+    return told(DagsterEventType.ASSET_CHECK_EVALUATION, 1.0, event_specific_data=data)
+
+
+def handled(at: float) -> EventLogEntry:
+    return told(HANDLED, at, event_specific_data=HandledOutputData("result", "io_manager", {}))
+
+
+def start(at: float) -> EventLogEntry:
+    """The one kind that nothing more is said of; it waits for nothing."""
+    return told(START, at)
+
+
+def planned(check: str) -> EventLogEntry:
+    data = AssetCheckEvaluationPlanned(asset_key=first.key, check_name=check)
+    return told(DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED, 1.0, event_specific_data=data)
+
+
+START = DagsterEventType.STEP_START
+HANDLED = DagsterEventType.HANDLED_OUTPUT
+HOW = "select check_name, execution_status, evaluation_event from dagster.asset_check_executions order by id"
+
+
+def test_what_a_step_says_on_its_way_is_stored_when_it_ends_or_somebody_reads(
+    instance_of: Callable[..., tuple[dg.DagsterInstance, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held, "LONGEST_SECONDS", 3600.0)
+    instance, url = instance_of(PostgresStorage)
+    log = instance.event_log_storage
+    log.store_event(handled(1.0))
+    log.store_event(evaluated("passes", passed=True))
+    assert stored(url)[0] == []
+    assert [e.dagster_event_type for e in instance.all_logs("r")] == [HANDLED, DagsterEventType.ASSET_CHECK_EVALUATION]
+    log.store_event(handled(2.0))
+    assert len(stored(url)[0]) == 2
+    log.store_event(start(3.0))
+    assert [kind for kind, *_ in stored(url)[0]][2:] == ["HANDLED_OUTPUT", "STEP_START"]
+    log.store_event(handled(4.0))
+    log.dispose()
+    assert len(stored(url)[0]) == 5
+
+
+@pytest.mark.parametrize("plans", [0, 1])
+def test_a_check_is_told_of_once_however_often_it_is_evaluated(
+    instance_of: Callable[..., tuple[dg.DagsterInstance, str]], plans: int
+) -> None:
+    """And whether it was planned or not. What Dagster's own storage holds after the same events is the measure."""
+    found = []
+    for storage in (DagsterPostgresStorage, PostgresStorage):
+        instance, url = instance_of(storage)
+        for event in (*[planned("passes")] * plans, evaluated("passes", passed=False), evaluated("passes", passed=True),
+                      evaluated("fails", passed=False), start(2.0)):  # fmt: skip
+            instance.event_log_storage.store_event(event)
+        found.append((stored(url), answer(url, HOW, ())))
+    assert found[0] == found[1]
+    assert [(name, status) for name, status, _ in found[1][1]] == [("passes", "SUCCEEDED"), ("fails", "FAILED")]
+
+
+def test_d3_a_check_that_was_planned_twice_is_told_of_in_both_places(
+    instance_of: Callable[..., tuple[dg.DagsterInstance, str]],
+) -> None:
+    """As where the answer to what was planned was lost; Dagster's own fails the step then."""
+    instance, url = instance_of(PostgresStorage)
+    for event in (planned("passes"), planned("passes"), evaluated("passes", passed=True), start(2.0)):
+        instance.event_log_storage.store_event(event)
+    assert [status for _, _, status, *_ in stored(url)[1]] == ["SUCCEEDED", "SUCCEEDED"]
+
+
+def test_an_event_that_cannot_be_stored_takes_no_other_along(
+    instance_of: Callable[..., tuple[dg.DagsterInstance, str]],
+) -> None:
+    instance, url = instance_of(PostgresStorage)
+    for at in (1.0, 1e12, 3.0):
+        instance.event_log_storage.store_event(handled(at))
+    with pytest.raises(ValueError, match="year"):
+        instance.event_log_storage.store_event(start(4.0))
+    assert [kind for kind, *_ in stored(url)[0]] == ["HANDLED_OUTPUT", "HANDLED_OUTPUT", "STEP_START"]
+
+
+@pytest.mark.parametrize("unsure", [0.0, 3600.0])
+def test_d3_what_was_held_when_its_connection_was_lost_is_stored(
+    instance_of: Callable[..., tuple[dg.DagsterInstance, str]], monkeypatch: pytest.MonkeyPatch, unsure: float
+) -> None:
+    monkeypatch.setattr("sync_assets.orchestration.kept_connections.UNSURE_SECONDS", unsure)
+    instance, url = instance_of(PostgresStorage)
+    log = instance.event_log_storage
+    log.store_event(start(1.0))
+    log.store_event(evaluated("passes", passed=True))
+    others = "where datname = current_database() and pid <> pg_backend_pid()"
+    assert answer(url, f"select pg_terminate_backend(pid, 5000) from pg_stat_activity {others}", ())
+    log.store_event(start(2.0))
+    assert [kind for kind, *_ in stored(url)[0]] == ["STEP_START", "ASSET_CHECK_EVALUATION", "STEP_START"]
+    assert len(stored(url)[1]) == 1

@@ -1,5 +1,6 @@
 """Dagster's storages keep their connections, however often an instance is made, and outlive their loss."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Barrier, Thread
@@ -60,7 +61,11 @@ def test_as_many_as_ask_at_once_get_a_connection_and_few_are_kept(dagster_at: st
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert not together.broken and sessions(dagster_at) == AT_REST
+    assert not together.broken
+    end = time.monotonic() + 30
+    while sessions(dagster_at) > AT_REST and time.monotonic() < end:
+        time.sleep(0.01)  # Postgres ends those that were closed in its own time
+    assert sessions(dagster_at) == AT_REST
 
 
 def test_d3_what_was_lost_is_replaced_before_it_is_asked(dagster_at: str) -> None:
