@@ -30,6 +30,13 @@ from sync_assets.settings import environment
 
 SCHEMA = "dagster"
 
+TABLES = ("runs", "instance_info", "event_logs", "jobs")
+"""By which Dagster's storages tell whether they have been made; each looks over a connection of its own for all."""
+
+THERE = """
+select to_regnamespace(%s) is not null, bool_and(to_regclass(%s || '.' || name) is not null) from unnest(%s) name
+"""
+
 _ready: set[str] = set()
 """URLs of databases that have Dagster's tables."""
 
@@ -51,8 +58,11 @@ class EnvironmentStorage(DagsterStorage[DagsterInstance], ConfigurableClass):
         if url not in _ready:
             database = Database(url, name="sync_assets dagster storage")
             try:
-                if database.query("select to_regnamespace(%s) is null", (SCHEMA,))[0]:
+                made, whole = database.query(THERE, (SCHEMA, SCHEMA, list(TABLES)))
+                if not made:
                     database.query("create schema if not exists dagster")
+                if whole:
+                    _ready.add(url)
             finally:
                 database.close()
         storage = PostgresStorage(dagster_url(url), make_tables=url not in _ready, inst_data=inst_data)

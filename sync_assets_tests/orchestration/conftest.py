@@ -14,7 +14,6 @@ from dagster._serdes import serialize_value
 
 from sync_assets.definitions import build_definitions
 from sync_assets.local import PROJECT
-from sync_assets.orchestration import storage
 from sync_assets.orchestration.kept_connections import engine
 from sync_assets.orchestration.queue import dagster_instance
 from sync_assets.orchestration.report import REPORT, evaluated_checks
@@ -165,7 +164,6 @@ def with_dagster(cluster: EmbeddedPostgres, dagster_template: str, canary: Canar
             ends.callback(cluster.drop_database, name)
             ends.callback(let_go, url)
             ends.callback(canary.check_database, url)
-            storage._ready.add(url)  # or each would look for them for 150 ms
             return url
 
         yield make
