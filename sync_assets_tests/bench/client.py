@@ -2,53 +2,35 @@
 
 HOW is plain (the baseline), batched (Bitrix' careful one), full or incremental. Settings come from the environment, as
 the product's do; one JSON line says what it cost. CPU counts from before the connections are made; imports are not in
-it. Python's collector is at the product's pace.
+it. A baseline has nothing of ours in its memory.
 """
 
 import json
 import os
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from sync_assets.account import connected_accounts
-from sync_assets.entity import in_sync_order
-from sync_assets.orchestration.collector import spare_what_stays
-from sync_assets.settings import sync_settings
-from sync_assets.sync import Kind, Request, connected, sync_entity
-from sync_assets.systems import SYSTEMS
-from sync_assets_tests.bench import bitrix_baseline, hubspot_baseline, kaiten_baseline, kommo_baseline
-
 COUNTS = ("fetched", "created", "updated", "unchanged", "stale", "repeated", "rejected", "deleted")
-BASELINES: dict[str, Any] = {
-    "kaiten": kaiten_baseline,
-    "hubspot": hubspot_baseline,
-    "kommo": kommo_baseline,
-    "bitrix": bitrix_baseline,
-}
-
-
 BY_NAME = {"plain": "sync", "batched": "sync_in_batches"}
 
 
-def theirs(system: str, how: str) -> dict[str, int]:
-    baseline, env = BASELINES[system], os.environ
+def baseline_of(system: str) -> Any:
+    return import_module(f"sync_assets_tests.bench.{system}_baseline")
+
+
+def imported(system: str, how: str, only: str | None) -> Callable[[], dict[str, int]]:
+    if how not in BY_NAME:
+        from sync_assets_tests.bench.ours import sync
+
+        return partial(sync, system, "incremental" if how == "incremental" else "full", only)
+    baseline, env = baseline_of(system), os.environ
     connected = (env[f"{system.upper()}_{name}"] for name in baseline.VARIABLES)
-    found: dict[str, int] = getattr(baseline, BY_NAME[how])(*connected, env["DATABASE_URL"])
-    return found
-
-
-def ours(system: str, kind: Kind, only: str | None) -> dict[str, int]:
-    """The whole account, or some of its entities, whose parents are there already."""
-    account = next(a for a in connected_accounts(SYSTEMS)[0] if a.name == system)
-    totals = dict.fromkeys(COUNTS, 0)
-    with connected(account, sync_settings()) as connection:
-        chosen = [e for e in in_sync_order(account.entities) if only is None or e.name in only.split(",")]
-        for place, entity in enumerate(chosen, 1):
-            done = sync_entity(connection, entity, Request(kind), following=chosen[place:]).totals
-            totals = {name: totals[name] + done[name] for name in COUNTS}
-    return totals
+    return partial(getattr(baseline, BY_NAME[how]), *connected, env["DATABASE_URL"])
 
 
 def peak_rss(process: int | str = "self") -> int:
@@ -59,11 +41,9 @@ def peak_rss(process: int | str = "self") -> int:
 
 
 def main(system: str, how: str, only: str | None = None) -> None:
-    if how not in BY_NAME:
-        spare_what_stays()
+    sync = imported(system, how, only)
     cpu = time.process_time()
-    kind: Kind = "incremental" if how == "incremental" else "full"
-    counts = theirs(system, how) if how in BY_NAME else ours(system, kind, only)
+    counts = sync()
     ended, cpu = time.monotonic(), time.process_time() - cpu
     print(json.dumps({"ended": ended, "cpu": cpu, "peak_rss": peak_rss(), "counts": counts}))
 

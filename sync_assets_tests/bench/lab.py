@@ -25,7 +25,7 @@ from sync_assets.load.database import Database
 from sync_assets.load.migrations import migrate
 from sync_assets.postgres import EmbeddedPostgres
 from sync_assets.systems import SYSTEMS
-from sync_assets_tests.bench.client import BASELINES, COUNTS, peak_rss
+from sync_assets_tests.bench.client import COUNTS, baseline_of, peak_rss
 from sync_assets_tests.bench.source import ROOT, Source
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -76,17 +76,24 @@ class Lab:
     def __init__(self, postgres: EmbeddedPostgres) -> None:
         self.postgres = postgres
         self._databases = 0
+        self._empty: dict[str, str] = {}
 
     def database(self, source: Source, template: str | None = None) -> str:
         """A new database's name: migrated, with the baseline's tables, and empty; or a copy of another."""
+        if template is None:
+            template = self._empty.get(source.system) or self._migrated(source)
         self._databases += 1
         name = f"bench_{self._databases}"
-        url = self.postgres.create_database(name, template)
-        if template is None:
-            accounts, _ = connected_accounts(SYSTEMS, {**source.env, "DATABASE_URL": url})
-            with closing(Database(url)) as database:
-                migrate(database, accounts)
-            self.ask(name, BASELINES[source.system].TABLES)
+        self.postgres.create_database(name, template)
+        return name
+
+    def _migrated(self, source: Source) -> str:
+        name = self._empty[source.system] = f"empty_{source.system}"
+        url = self.postgres.create_database(name)
+        accounts, _ = connected_accounts(SYSTEMS, {**source.env, "DATABASE_URL": url})
+        with closing(Database(url)) as database:
+            migrate(database, accounts)
+        self.ask(name, baseline_of(source.system).TABLES)
         return name
 
     def url(self, database: str) -> str:
