@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from psycopg2 import sql
@@ -51,14 +51,26 @@ class Migration:
 
     @property
     def checksum(self) -> str:
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        return _checksum(self.text)
+
+
+@lru_cache(256)
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@lru_cache(256)
+def _read(path: str, _changed_ns: int, _size: int) -> str:
+    """As it was when it was changed last: every run of every account asks whether all of them are applied."""
+    return Path(path).read_text(encoding="utf-8")
 
 
 def migrations(accounts: Sequence[Account], folder: Path = FOLDER) -> list[Migration]:
     """What a database with these accounts needs, in order; the user's own files (`local/`) come last."""
     found: list[Migration] = []
     for path in [*sorted(folder.glob("[0-9]*.sql")), *sorted(folder.glob("local/*.sql"))]:
-        text = path.read_text(encoding="utf-8")
+        file = path.stat()
+        text = _read(str(path), file.st_mtime_ns, file.st_size)
         scope = text.partition("\n")[0].removeprefix("-- scope:").strip()
         name = path.relative_to(folder).as_posix()
         if scope == "database":

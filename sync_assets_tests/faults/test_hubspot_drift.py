@@ -36,9 +36,9 @@ def test_a13_a_new_property_is_told_once_and_filled_by_the_next_full_sync(mirror
     mirror.portal.define("contacts", "favourite_tea")
     mirror.portal.update("contacts", id, touch=False, favourite_tea="green")
     for _ in range(2):
-        mirror.synced(way)
+        mirror.all_synced(way)
         assert told(mirror, "new in properties: favourite_tea (string)") == 1
-    mirror.synced("full")
+    mirror.all_synced("full")
     assert told(mirror, "favourite_tea") == 1
     assert values(mirror, "favourite_tea") == {id: "green"}
     mirror.assert_in_step()
@@ -48,7 +48,7 @@ def test_a13_a_property_made_anew_with_another_type_is_told_once(mirror: Mirror)
     before = values(mirror, "city")
     mirror.portal.retype("contacts", "city", "number", "number")
     for way in (*WAYS, *WAYS):
-        mirror.synced(way)
+        mirror.all_synced(way)
         assert told(mirror, "properties: city was string and is number") == 1
     assert values(mirror, "city") == before
     mirror.assert_in_step()
@@ -62,14 +62,14 @@ def test_a13_a_retired_property_keeps_its_values_however_often_the_record_change
     mirror.portal.retire("contacts", "phone")
     for name in ("Анна", "Инна"):
         mirror.portal.update("contacts", id, firstname=name)
-        mirror.synced(way)
+        mirror.all_synced(way)
         assert mirror.company.query("select firstname from hubspot.contacts where id = %s", [id]) == [(name,)]
         assert told(mirror, "no longer defined, values kept: /properties/phone") == 1
-    mirror.synced("full")
+    mirror.all_synced("full")
     assert mirror.company.query("select id, phone from hubspot.contacts order by id") == column
     assert_in_step_but(mirror, "phone", phones)
     fresh = mirror.portal.create("contacts", firstname="Нина")
-    mirror.synced(way)
+    mirror.all_synced(way)
     assert fresh in mirror.held() and fresh not in values(mirror, "phone")
     assert_in_step_but(mirror, "phone", phones)
     assert told(mirror, "no longer defined") == 1
@@ -81,15 +81,15 @@ def test_a13_a_property_that_is_back_is_carried_no_more(mirror: Mirror, way: Way
     phones = values(mirror, "phone")
     emptied, filled = [id for id in mirror.some("contacts", 50) if phones.get(id)][:2]
     mirror.portal.retire("contacts", "phone")
-    mirror.synced("full")
+    mirror.all_synced("full")
     mirror.portal.define("contacts", "phone", "string", "phonenumber")
     mirror.portal.update("contacts", emptied, phone=None)
     mirror.portal.update("contacts", filled, phone="+79161234567")
-    mirror.synced(way)
+    mirror.all_synced(way)
     assert told(mirror, "new in properties: phone (string)") == 1
     rows = dict(mirror.company.query("select id, phone from hubspot.contacts"))
     assert (rows[emptied], rows[filled]) == (None, "+79161234567")
-    mirror.synced("full")
+    mirror.all_synced("full")
     mirror.assert_in_step()
 
 
@@ -98,14 +98,14 @@ def test_a13_what_is_carried_over_survives_a_bad_record_beside_it(mirror: Mirror
     phones = values(mirror, "phone")
     one, two = [id for id in mirror.some("contacts", 50) if phones.get(id)][:2]
     mirror.portal.retire("contacts", "phone")
-    mirror.synced()
+    mirror.all_synced()
     mirror.company.sandbox.faults.set("V1", system="hubspot", path="/objects/contacts", record=one)
     for id in (one, two):
         mirror.portal.update("contacts", id, city="Уфа")
     mirror.synced(only="contacts")
     assert {id: values(mirror, "phone")[id] for id in (one, two)} == {id: phones[id] for id in (one, two)}
     mirror.company.sandbox.faults.clear()
-    mirror.synced("full")
+    mirror.all_synced("full")
     assert_in_step_but(mirror, "phone", phones)
 
 
@@ -116,5 +116,5 @@ def test_a13_rows_of_another_shape_are_whole_again_with_the_next_sync(mirror: Mi
     assert fault.strikes
     assert len(mirror.held()) == len(mirror.company.truth("contacts", "hubspot"))
     mirror.company.sandbox.faults.clear()
-    mirror.synced("full")
+    mirror.all_synced("full")
     mirror.assert_in_step()
