@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -83,19 +84,17 @@ class Installation:
     company: Company
     instance: dg.DagsterInstance
 
+    @cached_property
     def definitions(self) -> dg.Definitions:
+        """As a code server holds them: built once, for as many runs as there are."""
         return build_definitions(self.company.env)
 
     def run(self, job: str = "kaiten_full_sync", assets: Sequence[str] = (), **sync: Any) -> Run:
         """Runs a job; `assets` as selected in the UI, `sync` as written into its Launchpad."""
         config = {"resources": {"sync": {"config": sync}}} if sync else None
         selection = [dg.AssetKey.from_user_string(a) for a in assets] or None
-        result = (
-            self.definitions()
-            .resolve_job_def(job)
-            .execute_in_process(
-                run_config=config, instance=self.instance, asset_selection=selection, raise_on_error=False
-            )
+        result = self.definitions.resolve_job_def(job).execute_in_process(
+            run_config=config, instance=self.instance, asset_selection=selection, raise_on_error=False
         )
         return Run(result, self.instance)
 

@@ -31,7 +31,7 @@ def alarmed(make_installation: Make, ear: Ear) -> Installation:
 
 def tick(installation: Installation, **later: float) -> str:
     """What the sensor does, `later` than now."""
-    definitions = installation.definitions()
+    definitions = installation.definitions
     watch = Watch(
         list(installation.company.accounts.values()),
         [a for a in definitions.assets or () if isinstance(a, dg.AssetsDefinition)],
@@ -101,7 +101,7 @@ def test_a_red_check_is_the_cause_and_the_run_that_it_turned_red_is_none(alarmed
 
 def test_a_run_that_was_lost_is_told_and_is_over_when_its_job_succeeds(alarmed: Installation, ear: Ear) -> None:
     tick(alarmed)
-    job = alarmed.definitions().resolve_job_def("kaiten_full_sync")
+    job = alarmed.definitions.resolve_job_def("kaiten_full_sync")
     run = alarmed.instance.create_run_for_job(job)
     alarmed.instance.report_run_failed(run, "Detected run worker status FAILED")
     tick(alarmed)
@@ -179,7 +179,7 @@ def test_the_sensor_runs_where_somebody_can_be_told(make_installation: Make, ear
         ({}, dg.DefaultSensorStatus.STOPPED), (ear.env("telegram"), dg.DefaultSensorStatus.RUNNING),
     ):  # fmt: skip
         installation = make_installation(**env)
-        (sensor,) = (s for s in installation.definitions().sensors or () if s.name == "alerts")
+        (sensor,) = (s for s in installation.definitions.sensors or () if s.name == "alerts")
         assert isinstance(sensor, dg.SensorDefinition)
         assert sensor.default_status == status
     context = dg.build_sensor_context(instance=installation.instance)

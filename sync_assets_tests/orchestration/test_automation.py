@@ -88,7 +88,7 @@ def test_the_sensor_materializes_what_it_did_and_nothing_else(
     monkeypatch.setattr(automation, "TICK_SECONDS", 0.2)
     for name, value in office.company.env.items():
         monkeypatch.setenv(name, value)
-    sensor: Any = next(s for s in office.definitions().sensors or () if s.name == "automation")
+    sensor: Any = next(s for s in office.definitions.sensors or () if s.name == "automation")
     assert sensor.minimum_interval_seconds == 1
     with dg.build_sensor_context(instance=office.instance) as context:
         quiet = sensor.evaluate_tick(context)
@@ -125,5 +125,5 @@ def test_without_a_folder_it_looks_rarely_and_asks_for_no_change(
     watch.watch(60.0)
     watch.close()
     assert office.company.query("select count(*) from sync.listeners") == [(0,)]
-    sensor: Any = next(s for s in office.definitions().sensors or () if s.name == "automation")
+    sensor: Any = next(s for s in office.definitions.sensors or () if s.name == "automation")
     assert sensor.minimum_interval_seconds == automation.RARELY

@@ -142,7 +142,7 @@ def test_a_downstream_asset_gets_a_dataframe_of_the_columns_it_names(
     tags = dg.AssetKey(["kaiten", "tags"])
     narrow = dg.asset(name="narrow", ins={"tags": dg.AssetIn(tags, metadata={"columns": ["id", "name"]})})(seen)
     wide = dg.asset(name="wide", ins={"tags": dg.AssetIn(tags)})(seen)
-    both = dg.Definitions.merge(installation.definitions(), dg.Definitions(assets=[narrow, wide]))
+    both = dg.Definitions.merge(installation.definitions, dg.Definitions(assets=[narrow, wide]))
     result = both.resolve_implicit_global_asset_job_def().execute_in_process(
         asset_selection=[narrow.key, wide.key], instance=installation.instance
     )

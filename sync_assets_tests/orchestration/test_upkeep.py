@@ -18,7 +18,7 @@ OLD = "sync.rejected rows"
 
 
 def upkept(installation: Installation, job: str, **config: Any) -> Run:
-    definition = installation.definitions().resolve_job_def(job)
+    definition = installation.definitions.resolve_job_def(job)
     of_op = {"ops": {f"sync__{job}": {"config": config}}} if config else None
     return Run(definition.execute_in_process(run_config=of_op, instance=installation.instance), installation.instance)
 
@@ -65,7 +65,7 @@ def test_a_database_that_was_not_migrated_fails_with_the_next_step(
     make_installation: Callable[..., Installation], make_database: Callable[..., str]
 ) -> None:
     installation = make_installation(database_url=make_database(empty=True))
-    definition = installation.definitions().resolve_job_def("clean_up")
+    definition = installation.definitions.resolve_job_def("clean_up")
     run = Run(
         definition.execute_in_process(instance=installation.instance, raise_on_error=False), installation.instance
     )

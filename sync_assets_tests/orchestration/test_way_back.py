@@ -142,7 +142,7 @@ def test_the_sensor_materializes_what_it_did_and_nothing_else(
     shop: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(push, "TICK_SECONDS", 0.2)
-    sensor: Any = next(s for s in shop.definitions().sensors or () if s.name.startswith("bitrix_order_status_push"))
+    sensor: Any = next(s for s in shop.definitions.sensors or () if s.name.startswith("bitrix_order_status_push"))
     with dg.build_sensor_context(instance=shop.instance) as context:
         assert not sensor.evaluate_tick(context).asset_events
         set_here(shop, orders(shop)[0], "paid")
