@@ -42,6 +42,9 @@ RESOLVED = {"bitrix.buyers": "listed", "bitrix.orphans": "0"}
 """A world in which every link leads somewhere, unless a test says otherwise."""
 LONGEST = ("test_demo.py", "test_workers.py", "test_ui.py", "test_processes.py", "test_job_execute.py", "test_bench.py")
 """Those that start whole sets of processes."""
+LONG = ("test_runs.py", "test_red_runs.py", "test_alerts.py", "test_derived.py")
+"""Whole runs of Dagster, of ten seconds and more each."""
+FIRST = (*LONGEST, *LONG)
 EVERYWHERE = processors.allowed()
 HERE = processors.of_worker(os.environ.get("PYTEST_XDIST_WORKER"), EVERYWHERE)
 IMPATIENT = {
@@ -64,7 +67,7 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first: else one worker would still be at them when the others have nothing left."""
-    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
 
 
 def pytest_collection_finish() -> None:

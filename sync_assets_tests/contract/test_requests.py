@@ -55,12 +55,11 @@ def test_a_full_sync_of_worksection_asks_once_per_listing(company: Company) -> N
     )
 
 
-def test_an_incremental_sync_of_cards_asks_for_the_changed_ones(company: Company) -> None:
-    company.synced("full")
-    company.sandbox.world.advance(1)
-    before = len(company.sandbox.requests)
-    outcome = company.synced("incremental", only="cards")["cards"]
-    asked = [entry for entry in company.sandbox.requests[before:] if entry.path.endswith("/cards")]
+def test_an_incremental_sync_of_cards_asks_for_the_changed_ones(grown: Company) -> None:
+    grown.sandbox.world.advance(1)
+    before = len(grown.sandbox.requests)
+    outcome = grown.synced("incremental", only="cards")["cards"]
+    asked = [entry for entry in grown.sandbox.requests[before:] if entry.path.endswith("/cards")]
     assert len(asked) == 1
     assert "updated_after" in asked[0].query
     assert outcome.totals["fetched"] < 30

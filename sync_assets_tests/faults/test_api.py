@@ -162,42 +162,39 @@ def test_a3_an_outage_that_passes_within_the_retries_is_not_noticed(make_company
 
 
 @pytest.mark.parametrize(("forget", "entity"), [(0.6, "cards"), (1.0, "cards"), (1.0, "tags")])
-def test_a14_a_source_that_forgets_most_records_deletes_none(company: Company, forget: float, entity: str) -> None:
-    company.synced("full")
-    rows = company.count(entity)
-    company.sandbox.faults.set("A14", path=f"/{entity}", forget=forget)
-    error = failed(company.sync("full", only=entity), entity, FuseBlown)
+def test_a14_a_source_that_forgets_most_records_deletes_none(grown: Company, forget: float, entity: str) -> None:
+    rows = grown.count(entity)
+    grown.sandbox.faults.set("A14", path=f"/{entity}", forget=forget)
+    error = failed(grown.sync("full", only=entity), entity, FuseBlown)
     seen, would_go = rows - int(error.next_step.rpartition(" ")[2]), error.next_step.rpartition(" ")[2]
     assert f"shows {seen} records where {rows} are stored: {would_go} would be deleted" in error.what
-    assert company.count(entity) == rows
-    assert company.query("select * from sync.tombstones") == []
-    done = assert_recovered(company)
+    assert grown.count(entity) == rows
+    assert grown.query("select * from sync.tombstones") == []
+    done = assert_recovered(grown)
     assert done[entity].totals["deleted"] == 0
 
 
-def test_a14_the_fuse_is_released_by_number_for_one_run_and_the_ledger_says_so(company: Company) -> None:
-    kaiten = company.sandbox.world.kaiten
-    company.synced("full")
+def test_a14_the_fuse_is_released_by_number_for_one_run_and_the_ledger_says_so(grown: Company) -> None:
+    kaiten = grown.sandbox.world.kaiten
     for card in list(kaiten.cards)[:150]:
         kaiten.delete_card(card)
-    error = failed(company.sync("full", only="cards"), "cards", FuseBlown)
+    error = failed(grown.sync("full", only="cards"), "cards", FuseBlown)
     assert error.next_step.endswith("allow_deletions: 150")
-    failed(company.sync("full", only="cards", allow_deletions=149), "cards", FuseBlown)
-    assert company.query("select * from sync.tombstones") == []
-    released = company.synced("full", only="cards", allow_deletions=150)["cards"]
+    failed(grown.sync("full", only="cards", allow_deletions=149), "cards", FuseBlown)
+    assert grown.query("select * from sync.tombstones") == []
+    released = grown.synced("full", only="cards", allow_deletions=150)["cards"]
     assert released.totals["deleted"] == 150
-    assert company.query("select count(*) from sync.logs where note like '%150 deletions were allowed%'") == [(1,)]
+    assert grown.query("select count(*) from sync.logs where note like '%150 deletions were allowed%'") == [(1,)]
     for card in list(kaiten.cards)[:50]:
         kaiten.delete_card(card)
-    failed(company.sync("full", only="cards"), "cards", FuseBlown)
-    assert_recovered(company, allow_deletions=50)
+    failed(grown.sync("full", only="cards"), "cards", FuseBlown)
+    assert_recovered(grown, allow_deletions=50)
 
 
-def test_a14_a_few_deletions_blow_no_fuse(company: Company) -> None:
-    company.synced("full")
-    for card in list(company.sandbox.world.kaiten.cards)[:9]:
-        company.sandbox.world.kaiten.delete_card(card)
-    assert assert_recovered(company)["cards"].totals["deleted"] == 9
+def test_a14_a_few_deletions_blow_no_fuse(grown: Company) -> None:
+    for card in list(grown.sandbox.world.kaiten.cards)[:9]:
+        grown.sandbox.world.kaiten.delete_card(card)
+    assert assert_recovered(grown)["cards"].totals["deleted"] == 9
 
 
 @pytest.mark.parametrize(

@@ -34,12 +34,11 @@ def test_a6_wherever_it_was_cut(company: Company, keep: float) -> None:
 
 
 @pytest.mark.parametrize("entity", ["tags", "cards", "spaces"])
-def test_a6_a_cut_that_is_valid_json_is_caught_by_the_fuse(company: Company, entity: str) -> None:
-    company.synced("full")
-    company.sandbox.faults.set("A6", path=f"/{entity}", cut="[]")
-    error = failed(company.sync("full", only=entity), entity, FuseBlown)
+def test_a6_a_cut_that_is_valid_json_is_caught_by_the_fuse(grown: Company, entity: str) -> None:
+    grown.sandbox.faults.set("A6", path=f"/{entity}", cut="[]")
+    error = failed(grown.sync("full", only=entity), entity, FuseBlown)
     assert "shows 0 records" in error.what
-    assert assert_recovered(company)[entity].totals["deleted"] == 0
+    assert assert_recovered(grown)[entity].totals["deleted"] == 0
 
 
 @pytest.mark.parametrize("variant", NOT_JSON)
@@ -52,14 +51,13 @@ def test_a7_what_is_not_json_is_asked_again_and_then_described(company: Company,
     assert_recovered(company)
 
 
-def test_a7_another_charset_than_promised_damages_no_neighbour(company: Company) -> None:
-    company.synced("full")
-    company.sandbox.faults.set("A7", path="/tags", times=1, variant="latin1")
-    done = company.sync("full", only="tags")["tags"]
+def test_a7_another_charset_than_promised_damages_no_neighbour(grown: Company) -> None:
+    grown.sandbox.faults.set("A7", path="/tags", times=1, variant="latin1")
+    done = grown.sync("full", only="tags")["tags"]
     if not isinstance(done, SyncError):
         assert done.totals["deleted"] == 0
-    assert company.count("tags") == len(company.truth("tags"))
-    assert_recovered(company)
+    assert grown.count("tags") == len(grown.truth("tags"))
+    assert_recovered(grown)
 
 
 @pytest.mark.parametrize("variant", ["list_missing", "null", "object", "error200", "numbers"])

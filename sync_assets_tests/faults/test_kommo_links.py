@@ -79,20 +79,19 @@ def test_l1_stages_that_come_after_their_leads_are_relinked_the_moment_they_come
     assert_heals(company)
 
 
-def test_l2_a_user_who_is_deleted_later_leaves_the_leads_and_a_date(company: Company) -> None:
-    kommo = company.sandbox.world.kommo
-    company.synced("full", "kommo")
-    user = next(iter(company.truth("leads", "kommo").values()))["responsible_user_id"]
-    theirs = {id for id, r in company.truth("leads", "kommo").items() if r["responsible_user_id"] == user}
+def test_l2_a_user_who_is_deleted_later_leaves_the_leads_and_a_date(grown: Company) -> None:
+    kommo = grown.sandbox.world.kommo
+    user = next(iter(grown.truth("leads", "kommo").values()))["responsible_user_id"]
+    theirs = {id for id, r in grown.truth("leads", "kommo").items() if r["responsible_user_id"] == user}
     del kommo.users[user]
-    company.synced("full", "kommo")
+    grown.synced("full", "kommo")
     # Who pointed at them has not changed, so only the look at the whole table meets the link.
-    assert look(company, "links_resolve", "leads", "kommo").severity == "WARN"
-    ((key, _, state, evidence),) = {w for w in waiting(company, "users") if w[1] == "leads"}
+    assert look(grown, "links_resolve", "leads", "kommo").severity == "WARN"
+    ((key, _, state, evidence),) = {w for w in waiting(grown, "users") if w[1] == "leads"}
     assert (key, state) == (str(user), "gone") and evidence.startswith("gone since 20")
-    assert {id for id, r in company.raw("leads", "kommo").items() if r["responsible_user_id"] == user} == theirs
-    company.assert_world_equals_postgres("kommo")
-    company.assert_ledger_adds_up()
+    assert {id for id, r in grown.raw("leads", "kommo").items() if r["responsible_user_id"] == user} == theirs
+    grown.assert_world_equals_postgres("kommo")
+    grown.assert_ledger_adds_up()
 
 
 def test_l3_a_lead_its_contact_and_its_company_that_name_each_other_are_stored_whole(company: Company) -> None:

@@ -100,20 +100,19 @@ def test_v4_a_lead_that_does_not_tell_when_it_changed_stops_nobody_who_is_read_a
     assert_heals(company, "leads")
 
 
-def test_v5_a_stage_that_nobody_declared_is_kept_and_its_link_waits_with_a_name(company: Company, lead: int) -> None:
-    company.synced("full", "kommo")
-    company.sandbox.world.kommo.update("leads", lead, name="moved")
-    spoil(company, "V5", lead, field="status_id", variant="number")
-    done = company.synced("incremental", "kommo", "leads")["leads"]
-    ((status, pipeline),) = company.query("select status_id, pipeline_id from kommo.leads where id = %s", [lead])
+def test_v5_a_stage_that_nobody_declared_is_kept_and_its_link_waits_with_a_name(grown: Company, lead: int) -> None:
+    grown.sandbox.world.kommo.update("leads", lead, name="moved")
+    spoil(grown, "V5", lead, field="status_id", variant="number")
+    done = grown.synced("incremental", "kommo", "leads")["leads"]
+    ((status, pipeline),) = grown.query("select status_id, pipeline_id from kommo.leads where id = %s", [lead])
     assert status == 99 and done.waiting == 1
-    finding = look(company, "links_resolve", "leads", "kommo", syncs=(done.log_id,))
+    finding = look(grown, "links_resolve", "leads", "kommo", syncs=(done.log_id,))
     assert not finding.passed and finding.severity == "WARN"
     assert finding.facts["sample"] == [f"pipeline_id, status_id -> statuses {pipeline}/99: waiting"]
-    company.sandbox.faults.clear()
-    company.sandbox.world.kommo.update("leads", lead, name="moved back")
-    assert company.synced("incremental", "kommo", "leads")["leads"].waiting == 0
-    assert_heals(company, "leads")
+    grown.sandbox.faults.clear()
+    grown.sandbox.world.kommo.update("leads", lead, name="moved back")
+    assert grown.synced("incremental", "kommo", "leads")["leads"].waiting == 0
+    assert_heals(grown, "leads")
 
 
 def test_v5_a_code_that_is_new_to_us_is_kept_and_warned_of(company: Company) -> None:

@@ -105,19 +105,17 @@ def test_a_revoked_token_is_refused_once_for_all_entities(company: Company) -> N
     assert len(company.sandbox.requests) == 1
 
 
-def test_subcolumns_are_columns_and_every_lane_is_there(company: Company) -> None:
-    company.synced("full")
-    columns = company.rows("columns")
+def test_subcolumns_are_columns_and_every_lane_is_there(grown: Company) -> None:
+    columns = grown.rows("columns")
     assert any(row["column_id"] for row in columns)
-    assert {row["condition"] for row in company.rows("lanes")} == {1, 2, 3}
+    assert {row["condition"] for row in grown.rows("lanes")} == {1, 2, 3}
     assert not any("subcolumns" in row["raw_json"] for row in columns)
 
 
-def test_the_views_show_the_names_of_today(company: Company) -> None:
-    company.synced("full")
-    kaiten = company.sandbox.world.kaiten
-    ((tag, before),) = company.query("select tag_id, name from kaiten.card_tags order by 1 limit 1")
+def test_the_views_show_the_names_of_today(grown: Company) -> None:
+    kaiten = grown.sandbox.world.kaiten
+    ((tag, before),) = grown.query("select tag_id, name from kaiten.card_tags order by 1 limit 1")
     kaiten.update("tags", tag, name="Renamed")
-    company.synced("incremental")
-    assert company.query("select distinct name from kaiten.card_tags where tag_id = %s", (tag,)) == [("Renamed",)]
+    grown.synced("incremental")
+    assert grown.query("select distinct name from kaiten.card_tags where tag_id = %s", (tag,)) == [("Renamed",)]
     assert before != "Renamed"

@@ -31,35 +31,33 @@ def graves(company: Company, entity: str) -> dict[int, tuple[str, datetime, str]
 
 
 @pytest.mark.parametrize("entity", ["contacts", "companies", "tasks"])
-def test_a_deletion_is_known_by_its_event_and_stamped_with_its_time(company: Company, entity: str) -> None:
-    kommo = company.sandbox.world.kommo
-    company.synced("full", "kommo")
-    company.sandbox.world.clock.advance(3600)
+def test_a_deletion_is_known_by_its_event_and_stamped_with_its_time(grown: Company, entity: str) -> None:
+    kommo = grown.sandbox.world.kommo
+    grown.sandbox.world.clock.advance(3600)
     gone = min(kommo.living[entity])
     kommo.delete(entity, gone)
-    done = company.synced("incremental", "kommo")
+    done = grown.synced("incremental", "kommo")
     assert done[entity].totals["deleted"] == 1
-    told = max(e["created_at"] for e in company.truth("events", "kommo").values() if e["entity_id"] == gone)
-    assert graves(company, entity)[gone] == (
+    told = max(e["created_at"] for e in grown.truth("events", "kommo").values() if e["entity_id"] == gone)
+    assert graves(grown, entity)[gone] == (
         "gone", datetime.fromtimestamp(told, UTC), "asked for by id: 204",
     )  # fmt: skip
-    assert_in_step(company)
+    assert_in_step(grown)
 
 
-def test_a_lead_in_the_bin_comes_back_when_it_is_restored(company: Company) -> None:
-    kommo = company.sandbox.world.kommo
-    company.synced("full", "kommo")
+def test_a_lead_in_the_bin_comes_back_when_it_is_restored(grown: Company) -> None:
+    kommo = grown.sandbox.world.kommo
     lead = min(kommo.living["leads"])
     kommo.delete("leads", lead)
-    company.synced("incremental", "kommo")
-    assert graves(company, "leads")[lead][0] == "binned"
-    assert_in_step(company)
+    grown.synced("incremental", "kommo")
+    assert graves(grown, "leads")[lead][0] == "binned"
+    assert_in_step(grown)
 
-    company.sandbox.world.clock.advance(60)
+    grown.sandbox.world.clock.advance(60)
     kommo.restore("leads", lead)
-    company.synced("incremental", "kommo")
-    assert graves(company, "leads") == {}
-    assert_in_step(company)
+    grown.synced("incremental", "kommo")
+    assert graves(grown, "leads") == {}
+    assert_in_step(grown)
 
 
 def test_a_deletion_older_than_what_is_held_buries_nobody(company: Company) -> None:
@@ -77,15 +75,14 @@ def test_a_deletion_older_than_what_is_held_buries_nobody(company: Company) -> N
     assert_in_step(company)
 
 
-def test_merged_contacts_leave_and_their_leads_follow(company: Company) -> None:
-    kommo = company.sandbox.world.kommo
-    company.synced("full", "kommo")
+def test_merged_contacts_leave_and_their_leads_follow(grown: Company) -> None:
+    kommo = grown.sandbox.world.kommo
     first, second = sorted(kommo.living["contacts"])[:2]
     kommo.merge("contacts", first, second)
-    company.synced("incremental", "kommo")
-    company.synced("full", "kommo")
-    assert second in graves(company, "contacts")
-    assert_in_step(company)
+    grown.synced("incremental", "kommo")
+    grown.synced("full", "kommo")
+    assert second in graves(grown, "contacts")
+    assert_in_step(grown)
 
 
 @pytest.mark.parametrize(

@@ -83,28 +83,26 @@ def test_4_stages_32_objects_62_sections_are_98_and_then_98_unchanged(company: C
     assert sum(third[name].totals["unchanged"] for name in HIERARCHY) == 98
 
 
-def test_the_hierarchy_follows_every_change_of_its_tasks(company: Company) -> None:
-    company.synced("full", "worksection")
-    ws = company.sandbox.world.worksection
+def test_the_hierarchy_follows_every_change_of_its_tasks(grown: Company) -> None:
+    ws = grown.sandbox.world.worksection
     objects = [t for t in ws.tasks.values() if t.parent is None and t.counted and t.tags]
-    synced = [t for t in objects if t.id in company.raw("objects", "worksection")]
+    synced = [t for t in objects if t.id in grown.raw("objects", "worksection")]
     ws.rename_task(synced[0].id, "! hidden now")
     ws.close_task(next(c for c in synced[1].children if ws.tasks[c].counted))
     ws.set_tags(synced[2].id, [])
     ws.create_task(synced[3].project, synced[3].id, name="New section")
     ws.delete_task(synced[4].id)
-    company.synced("incremental", "worksection")
-    company.assert_world_equals_postgres("worksection")
-    assert company.raw("objects", "worksection")[synced[2].id]["stage_id"] == "none"
-    company.assert_ledger_adds_up()
+    grown.synced("incremental", "worksection")
+    grown.assert_world_equals_postgres("worksection")
+    assert grown.raw("objects", "worksection")[synced[2].id]["stage_id"] == "none"
+    grown.assert_ledger_adds_up()
 
 
-def test_an_object_without_a_stage_is_in_the_bucket_none_and_waits_for_nobody(company: Company) -> None:
-    company.synced("full", "worksection")
-    stages = [row["stage_id"] for row in company.rows("objects", "worksection")]
+def test_an_object_without_a_stage_is_in_the_bucket_none_and_waits_for_nobody(grown: Company) -> None:
+    stages = [row["stage_id"] for row in grown.rows("objects", "worksection")]
     assert stages.count("none") == 1
-    assert company.query("select * from sync.missing_parents where child_entity = 'objects'") == []
-    assert company.query("select count(*) from worksection.hierarchy where stage = 'no stage'") != [(0,)]
+    assert grown.query("select * from sync.missing_parents where child_entity = 'objects'") == []
+    assert grown.query("select count(*) from worksection.hierarchy where stage = 'no stage'") != [(0,)]
 
 
 def test_the_mapping_depth_makes_three_levels_of_tasks_into_the_three(
@@ -218,15 +216,14 @@ def test_a_quiet_incremental_sync_asks_for_events_and_not_for_tasks(
     company.assert_world_equals_postgres("worksection")
 
 
-def test_a_change_in_one_project_is_read_by_that_project_alone(company: Company) -> None:
-    company.synced("full", "worksection")
-    ws = company.sandbox.world.worksection
+def test_a_change_in_one_project_is_read_by_that_project_alone(grown: Company) -> None:
+    ws = grown.sandbox.world.worksection
     task = next(iter(ws.tasks))
     ws.rename_task(task, "Another name")
-    before = len(company.sandbox.requests)
-    outcome = company.synced("incremental", "worksection")["tasks"]
-    asked = {entry.query["action"]: entry.query for entry in company.sandbox.requests[before:]}
+    before = len(grown.sandbox.requests)
+    outcome = grown.synced("incremental", "worksection")["tasks"]
+    asked = {entry.query["action"]: entry.query for entry in grown.sandbox.requests[before:]}
     assert asked["get_tasks"]["id_project"] == ws.tasks[task].project
     assert "get_all_tasks" not in asked
     assert (outcome.totals["updated"], outcome.totals["deleted"]) == (1, 0)
-    company.assert_world_equals_postgres("worksection")
+    grown.assert_world_equals_postgres("worksection")
