@@ -1,8 +1,7 @@
 """What need not be stored at once is held and stored together with what comes next.
 
-Promise: all is stored in the order in which it came, and what cannot be stored takes nothing else along. Whoever takes
-something in hears of a failure as if it had been stored alone; what was taken in before stays held where there is
-nobody to store it.
+Promise: all is stored in the order in which it came. What cannot be stored takes nothing else along, and whoever had it
+stored hears of it. Where nothing can be stored now, the last one is refused, and what was taken in before stays held.
 """
 
 from __future__ import annotations
