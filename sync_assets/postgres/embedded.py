@@ -159,7 +159,7 @@ class EmbeddedPostgres:
             *(
                 "--locale-provider=builtin",
                 "--builtin-locale=C.UTF-8",
-                *(() if self._durable else ("--no-sync",)),
+                *(() if self._durable else ("--no-sync", "--no-data-checksums")),
             ),
         )
         try:
