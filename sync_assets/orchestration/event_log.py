@@ -1,4 +1,4 @@
-"""Dagster's event log in Postgres, with a fifth of the statements: one run of all systems stores 1,500 events.
+"""Dagster's event log in Postgres, with a fraction of the statements: one run of all systems stores 1,500 events.
 
 What is left out of Dagster's own is what it does for others: a connection per event, a look before each statement
 whether it lives, a NOTIFY that nobody listens to, and a look for its own tables and columns. What is planned at the
@@ -120,23 +120,25 @@ class EventLog(PostgresEventLogStorage):
 
     def _store(self, events: Sequence[EventLogEntry]) -> None:
         rows = [self._event_to_row(event) for event in events]
-        ids = self._surely(lambda: self._store_rows(events, rows))
-        for id, event in zip(ids, events, strict=True):
-            if event.dagster_event_type in ASSET_CHECK_EVENTS and not _evaluated(event):
-                self._surely(lambda event=event, id=id: self.store_asset_check_event(event, id))  # type: ignore[misc]
+        self._surely(lambda: self._store_rows(events, rows))
 
-    def _store_rows(self, events: Sequence[EventLogEntry], rows: Sequence[Row]) -> list[int]:
+    def _store_rows(self, events: Sequence[EventLogEntry], rows: Sequence[Row]) -> None:
         alone = len(events) == 1 and events[0].dagster_event_type not in ASSET_EVENTS | ASSET_CHECK_EVENTS
         with self._connect() if alone else self.index_transaction() as connection:
-            ids = _inserted(connection, rows)
-            for id, event in zip(ids, events, strict=True):
-                if event.dagster_event_type in ASSET_EVENTS and event.get_dagster_event().asset_key:
+            planned: list[Row] = []
+            evaluated: list[Row] = []
+            for id, event, row in zip(_inserted(connection, rows), events, rows, strict=True):
+                kind = event.dagster_event_type
+                if kind in ASSET_EVENTS and event.get_dagster_event().asset_key:
                     self._store_asset_event_tags(connection, [event], [id])
                     self._store_asset_event(connection, event, id)
-            told = [(id, e, row) for id, e, row in zip(ids, events, rows, strict=True) if _evaluated(e)]
-            if told:
-                _store_evaluated(connection, [_check_row(event, id, row) for id, event, row in told])
-            return ids
+                if kind in ASSET_CHECK_EVENTS:
+                    told = kind == DagsterEventType.ASSET_CHECK_EVALUATION and event.run_id
+                    (evaluated if told else planned).extend(_check_rows(event, id, row))
+            if planned:
+                connection.execute(AssetCheckExecutionsTable.insert(), planned)
+            if evaluated:
+                _store_evaluated(connection, evaluated)
 
     def _surely(self, work: Callable[[], T]) -> T:
         """Once more where the connection was lost; what was committed without an answer then stands twice."""
@@ -158,7 +160,7 @@ class EventLog(PostgresEventLogStorage):
             for id, entry, row in zip(_inserted(connection, rows), events, rows, strict=True):
                 planned = entry.get_dagster_event()
                 if entry.dagster_event_type == DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
-                    checks.append(_check_row(entry, id, row))
+                    checks += _check_rows(entry, id, row)
                 elif planned.asset_key:
                     assets[planned.asset_key.to_string()] = self._get_asset_entry_values(entry, id, indexed)
             if checks:
@@ -177,7 +179,7 @@ def _inserted(connection: Connection, rows: Sequence[Row]) -> list[int]:
 
 
 def _store_evaluated(connection: Connection, checks: Sequence[Row]) -> None:
-    """Beside what was planned of them. One that was planned twice, for a lost answer, is told of in both places."""
+    """In the place of what was planned; in both places where a lost answer had it planned twice."""
     last = {(c["asset_key"], c["check_name"], c["run_id"], c["partition"]): c for c in checks}
     columns = {name: [check[name] for check in last.values()] for name in checks[0]}
     planned = {id for (id,) in connection.execute(EVALUATED, columns)}
@@ -185,27 +187,28 @@ def _store_evaluated(connection: Connection, checks: Sequence[Row]) -> None:
         connection.execute(AssetCheckExecutionsTable.insert(), alone)
 
 
-def _check_row(entry: EventLogEntry, id: int, row: Row) -> Row:
+def _check_rows(entry: EventLogEntry, id: int, row: Row) -> list[Row]:
+    """One; of what is planned for several partitions, one for each."""
     check: Any = entry.get_dagster_event().event_specific_data
     status, materialization = "PLANNED", None
     if entry.dagster_event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
         status, materialization = "SUCCEEDED" if check.passed else "FAILED", check.target_materialization_data
-    return {
-        "asset_key": check.asset_key.to_string(),
-        "check_name": check.check_name,
-        "partition": getattr(check, "partition", None),
-        "run_id": entry.run_id,
-        "execution_status": status,
-        "evaluation_event": row["event"],
-        "evaluation_event_timestamp": row["timestamp"],
-        "evaluation_event_storage_id": id,
-        "materialization_event_storage_id": materialization and materialization.storage_id,
-    }
-
-
-def _evaluated(entry: EventLogEntry) -> bool:
-    """Within a run, where it was planned."""
-    return entry.dagster_event_type == DagsterEventType.ASSET_CHECK_EVALUATION and bool(entry.run_id)
+    subset = getattr(check, "partitions_subset", None)
+    partitions = subset.get_partition_keys() if subset else [getattr(check, "partition", None)]
+    return [
+        {
+            "asset_key": check.asset_key.to_string(),
+            "check_name": check.check_name,
+            "partition": partition,
+            "run_id": entry.run_id,
+            "execution_status": status,
+            "evaluation_event": row["event"],
+            "evaluation_event_timestamp": row["timestamp"],
+            "evaluation_event_storage_id": id,
+            "materialization_event_storage_id": materialization and materialization.storage_id,
+        }
+        for partition in partitions
+    ]
 
 
 def _partitioned(entry: EventLogEntry) -> bool:

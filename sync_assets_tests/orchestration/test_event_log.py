@@ -12,6 +12,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluation,
     AssetCheckEvaluationPlanned,
 )
+from dagster._core.definitions.partitions.subset.default import DefaultPartitionsSubset
 from dagster._core.events import DagsterEventType, HandledOutputData
 from dagster._core.events.log import EventLogEntry
 from dagster._core.instance import InstanceRef, InstanceType
@@ -153,18 +154,18 @@ def test_d3_an_event_after_its_connection_was_lost_is_stored(
     assert len(instance.all_logs("1")) == len(stored(url)[0]) == 2
 
 
-def told(kind: DagsterEventType, at: float, **data: Any) -> EventLogEntry:
-    """Something that a step of the run "r" says."""
+def told(kind: DagsterEventType, at: float, run_id: str = "r", **data: Any) -> EventLogEntry:
+    """Something that a step says."""
     event = dg.DagsterEvent(kind.value, "job", step_key="step", **data)
     return EventLogEntry(
-        error_info=None, level=20, user_message="", run_id="r", timestamp=at, step_key="step", job_name="job",
+        error_info=None, level=20, user_message="", run_id=run_id, timestamp=at, step_key="step", job_name="job",
         dagster_event=event,
     )  # fmt: skip
 
 
-def evaluated(check: str, *, passed: bool) -> EventLogEntry:
-    data = AssetCheckEvaluation(asset_key=first.key, check_name=check, passed=passed, metadata={})
-    return told(DagsterEventType.ASSET_CHECK_EVALUATION, 1.0, event_specific_data=data)
+def evaluated(check: str, *, passed: bool, partition: str | None = None, run_id: str = "r") -> EventLogEntry:
+    data = AssetCheckEvaluation(asset_key=first.key, check_name=check, passed=passed, metadata={}, partition=partition)
+    return told(DagsterEventType.ASSET_CHECK_EVALUATION, 1.0, run_id, event_specific_data=data)
 
 
 def handled(at: float) -> EventLogEntry:
@@ -176,14 +177,18 @@ def start(at: float) -> EventLogEntry:
     return told(START, at)
 
 
-def planned(check: str) -> EventLogEntry:
-    data = AssetCheckEvaluationPlanned(asset_key=first.key, check_name=check)
+def planned(check: str, *partitions: str) -> EventLogEntry:
+    subset = DefaultPartitionsSubset(set(partitions)) if partitions else None
+    data = AssetCheckEvaluationPlanned(asset_key=first.key, check_name=check, partitions_subset=subset)
     return told(DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED, 1.0, event_specific_data=data)
 
 
 START = DagsterEventType.STEP_START
 HANDLED = DagsterEventType.HANDLED_OUTPUT
-HOW = "select check_name, execution_status, evaluation_event from dagster.asset_check_executions order by id"
+HOW = """
+select check_name, partition, execution_status, run_id, evaluation_event from dagster.asset_check_executions
+ order by check_name, partition, id
+"""
 
 
 def test_what_a_step_says_on_its_way_is_stored_when_it_ends_or_somebody_reads(
@@ -218,7 +223,23 @@ def test_a_check_is_told_of_once_however_often_it_is_evaluated(
             instance.event_log_storage.store_event(event)
         found.append((stored(url), answer(url, HOW, ())))
     assert found[0] == found[1]
-    assert [(name, status) for name, status, _ in found[1][1]] == [("passes", "SUCCEEDED"), ("fails", "FAILED")]
+    assert [(name, status) for name, _, status, *_ in found[1][1]] == [("fails", "FAILED"), ("passes", "SUCCEEDED")]
+
+
+def test_a_check_of_partitions_and_one_of_no_run_are_told_of_as_dagster_does(
+    instance_of: Callable[..., tuple[dg.DagsterInstance, str]],
+) -> None:
+    found = []
+    for storage in (DagsterPostgresStorage, PostgresStorage):
+        instance, url = instance_of(storage)
+        for event in (planned("passes", "a", "b"), evaluated("passes", passed=True, partition="b"), start(2.0),
+                      evaluated("fails", passed=False, run_id="")):  # fmt: skip
+            instance.event_log_storage.store_event(event)
+        found.append((stored(url), answer(url, HOW, ())))
+    assert found[0] == found[1]
+    assert [row[:4] for row in found[1][1]] == [
+        ("fails", None, "FAILED", ""), ("passes", "a", "PLANNED", "r"), ("passes", "b", "SUCCEEDED", "r"),
+    ]  # fmt: skip
 
 
 def test_d3_a_check_that_was_planned_twice_is_told_of_in_both_places(
