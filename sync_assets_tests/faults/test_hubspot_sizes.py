@@ -111,12 +111,12 @@ def test_a9_a_page_that_is_too_large_is_read_in_smaller_parts(
 
 @pytest.mark.parametrize("ids", ["eras", "even"])
 def test_a12_four_hundred_properties_are_all_asked_for_in_short_addresses(make_portal: MakePortal, ids: str) -> None:
-    company, sandbox = make_portal(2300, properties="400", ids=ids)
+    company, sandbox = make_portal(1150, properties="400", ids=ids)
     for _ in range(2):
         with pages_of(sandbox, BATCH) as batches, pages_of(sandbox) as pages:
             in_step(company)
-        assert 23 <= len(batches) <= 23 + 4
-        assert 23 <= len(pages) <= 23 + 4
+        assert 12 <= len(batches) <= 12 + 4
+        assert 12 <= len(pages) <= 12 + 4
     assert not [r for r in sandbox.requests if r.status == 414]
     sandbox.world.hubspot.stamp_all("contacts", sandbox.world.hubspot.shelves["contacts"].ids[:250])
     assert in_step(company, kind="incremental").totals["updated"] == 250
