@@ -6,13 +6,12 @@ brackets.
 """
 
 import email.utils
-import struct
 import zlib
-from functools import lru_cache
 from typing import Any
 
 import msgspec
 
+from sync_assets.sandbox.bomb import bomb
 from sync_assets.sandbox.dialect import Answer, Record, Request, System, Throttle, decode, encode
 from sync_assets.sandbox.faults import Fault, Faults
 
@@ -243,23 +242,6 @@ def _misshapen(variant: str, answer: Answer) -> bytes:
 def _filled(shell: Record) -> Record:
     """Without the list, wherever in the envelope it was."""
     return {k: _filled(v) if isinstance(v, dict) else v for k, v in shell.items() if v is not None}
-
-
-@lru_cache(maxsize=2)
-@lru_cache(1)
-def bomb(megabytes: int) -> bytes:
-    """A gzip file of a list of nothing but spaces. One megabyte is pressed; the others are its bytes again."""
-    press, spaces = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS), b" " * 2**20
-
-    def pressed(part: bytes, end: int = zlib.Z_FULL_FLUSH) -> bytes:
-        return press.compress(part) + press.flush(end)
-
-    packed = pressed(b"[") + pressed(spaces) * megabytes + pressed(b"]", zlib.Z_FINISH)
-    check = zlib.crc32(b"[")
-    for _ in range(megabytes):
-        check = zlib.crc32(spaces, check)
-    sizes = struct.pack("<II", zlib.crc32(b"]", check), (megabytes * 2**20 + 2) % 2**32)
-    return b"\x1f\x8b\x08\0\0\0\0\0\x02\xff" + packed + sizes
 
 
 TOO_LONG = b"<html>\r\n<head><title>414 Request-URI Too Large</title></head>\r\n<body>414</body>\r\n</html>\r\n"
