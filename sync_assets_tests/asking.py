@@ -53,6 +53,12 @@ def answer(url: str, query: Any, parameters: Any) -> list[Any]:
     return answer(url, query, parameters)
 
 
+def cut_others(url: str) -> int:
+    """Ends everybody else's connections to a database; how many there were."""
+    others = "pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    return len(answer(url, f"select pg_terminate_backend(pid, 5000) from {others}", ()))
+
+
 def let_go(url: str) -> None:
     """Ends this thread's connection to a database."""
     if connection := _kept.by_url.pop(url, None):

@@ -43,7 +43,7 @@ RESOLVED = {"bitrix.buyers": "listed", "bitrix.orphans": "0"}
 LONGEST = ("test_demo.py", "test_workers.py", "test_ui.py", "test_processes.py", "test_job_execute.py", "test_bench.py")
 """Those that start whole sets of processes."""
 LONG = ("test_runs.py", "test_red_runs.py", "test_alerts.py", "test_derived.py")
-"""Whole runs of Dagster, of ten seconds and more each."""
+"""Whole runs of Dagster within this process."""
 FIRST = (*LONGEST, *LONG)
 EVERYWHERE = processors.allowed()
 HERE = processors.of_worker(os.environ.get("PYTEST_XDIST_WORKER"), EVERYWHERE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any, Literal
 
 from sync_assets.sandbox.hubspot.company import HubSpotCompany
@@ -54,6 +53,6 @@ class Mirror:
         found = self.company.sandbox.world.truth("hubspot", "merged")
         return {int(r["id"]): int(r["into"]) for r in found if r["object_type"] == entity}
 
-    def assert_in_step(self, only: Collection[str] = MOVING) -> None:
-        self.company.assert_world_equals_postgres("hubspot", only=only)
+    def assert_in_step(self) -> None:
+        self.company.assert_world_equals_postgres("hubspot")
         self.company.assert_ledger_adds_up()

@@ -2,7 +2,7 @@
 
 HOW is plain (the baseline), batched (Bitrix' careful one), full or incremental. Settings come from the environment, as
 the product's do; one JSON line says what it cost. CPU counts from before the connections are made; imports are not in
-it. A baseline has nothing of ours in its memory.
+it. Ours has Python's collector at the product's pace; a baseline has nothing of ours in its memory.
 """
 
 import json
@@ -25,8 +25,10 @@ def baseline_of(system: str) -> Any:
 
 def imported(system: str, how: str, only: str | None) -> Callable[[], dict[str, int]]:
     if how not in BY_NAME:
+        from sync_assets.orchestration.collector import spare_what_stays
         from sync_assets_tests.bench.ours import sync
 
+        spare_what_stays()
         return partial(sync, system, "incremental" if how == "incremental" else "full", only)
     baseline, env = baseline_of(system), os.environ
     connected = (env[f"{system.upper()}_{name}"] for name in baseline.VARIABLES)

@@ -1,8 +1,7 @@
-"""What the bench measures of ours: a sync as the product carries it out, with Python's collector at its pace."""
+"""What the bench measures of ours: a sync as the product carries it out."""
 
 from sync_assets.account import connected_accounts
 from sync_assets.entity import in_sync_order
-from sync_assets.orchestration.collector import spare_what_stays
 from sync_assets.settings import sync_settings
 from sync_assets.sync import Kind, Request, connected, sync_entity
 from sync_assets.systems import SYSTEMS
@@ -19,6 +18,3 @@ def sync(system: str, kind: Kind, only: str | None) -> dict[str, int]:
             done = sync_entity(connection, entity, Request(kind), following=chosen[place:]).totals
             totals = {name: totals[name] + done[name] for name in COUNTS}
     return totals
-
-
-spare_what_stays()

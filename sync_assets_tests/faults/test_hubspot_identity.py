@@ -73,7 +73,7 @@ def test_a11_while_definitions_are_forbidden_the_names_of_last_time_serve(mirror
     assert "definitions of properties cannot be read" in done["contacts"].note  # type: ignore[union-attr]
     assert done["contacts"].totals["updated"] == 1  # type: ignore[union-attr]
     assert mirror.company.raw("contacts", "hubspot")[id]["properties"]["notes"] == "kept"
-    mirror.assert_in_step(only=())
+    mirror.assert_in_step()
     assert_recovered(mirror.company, "hubspot")
 
 
@@ -94,22 +94,22 @@ def test_a11_under_other_rights_than_last_time_nobody_unseen_is_deleted(mirror: 
     with portal.changing():
         del portal.shelf("deals").archived[deal]
     portal.revoke("crm.objects.companies.read")
-    done = mirror.synced("full")
+    done = mirror.all_synced("full")
     assert "rights are not those of the last full sync" in done["deals"].note
     assert deal in mirror.held("deals") and mirror.tombstones("deals") == {}
-    done = mirror.synced("full")
+    done = mirror.all_synced("full")
     assert "rights" not in done["deals"].note
     assert mirror.tombstones("deals") == {deal: ("gone", None)}
-    mirror.assert_in_step(only=())
+    mirror.assert_in_step()
 
 
 def test_a11_a_token_that_cannot_be_asked_about_its_rights_works(mirror: Mirror) -> None:
     fault = mirror.company.sandbox.faults.set("A12", system="hubspot", path="access-token-info")
     (id,) = mirror.some()
     mirror.portal.gdpr_delete(id)
-    mirror.synced("full")
+    mirror.all_synced("full")
     assert fault.strikes and mirror.tombstones() == {id: ("erased", None)}
-    mirror.assert_in_step(only=())
+    mirror.assert_in_step()
 
 
 def test_a11_rows_that_a_narrower_token_does_not_see_blow_the_fuse(mirror: Mirror) -> None:
@@ -157,9 +157,9 @@ def test_v8_of_equal_names_in_one_object_the_last_counts(mirror: Mirror, options
     fault = mirror.company.sandbox.faults.set("V8", system="hubspot", path="/objects/contacts", record=id, **options)
     for way in WAYS:
         mirror.portal.update("contacts", id, city=f"Томск, {way}")
-        mirror.synced(way)
+        mirror.all_synced(way)
         assert fault.strikes
-        mirror.assert_in_step(only=())
+        mirror.assert_in_step()
     assert_recovered(mirror.company, "hubspot")
 
 

@@ -26,7 +26,7 @@ from sync_assets.orchestration import held
 from sync_assets.orchestration.event_log import BATCH, EventLog
 from sync_assets.orchestration.storage import PostgresStorage, dagster_url
 from sync_assets.postgres import EmbeddedPostgres
-from sync_assets_tests.asking import answer, let_go
+from sync_assets_tests.asking import answer, cut_others, let_go
 
 EVENTS = "select dagster_event_type, step_key, asset_key, partition from dagster.event_logs order by id"
 CHECKS = """
@@ -147,10 +147,7 @@ def test_d3_an_event_after_its_connection_was_lost_is_stored(
     instance, url = instance_of(PostgresStorage)
     for _ in range(2):
         instance.report_engine_event("something", run_id="1", job_name="x")
-        with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
-            others = "where datname = current_database() and pid <> pg_backend_pid()"
-            cursor.execute(f"select count(*) filter (where pg_terminate_backend(pid)) from pg_stat_activity {others}")
-            assert (cursor.fetchone() or (0,))[0] >= 1
+        assert cut_others(url) >= 1
     assert len(instance.all_logs("1")) == len(stored(url)[0]) == 2
 
 
@@ -272,8 +269,7 @@ def test_d3_what_was_held_when_its_connection_was_lost_is_stored(
     log = instance.event_log_storage
     log.store_event(start(1.0))
     log.store_event(evaluated("passes", passed=True))
-    others = "where datname = current_database() and pid <> pg_backend_pid()"
-    assert answer(url, f"select pg_terminate_backend(pid, 5000) from pg_stat_activity {others}", ())
+    assert cut_others(url) >= 1
     log.store_event(start(2.0))
     assert [kind for kind, *_ in stored(url)[0]] == ["STEP_START", "ASSET_CHECK_EVALUATION", "STEP_START"]
     assert len(stored(url)[1]) == 1
