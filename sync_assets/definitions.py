@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Mapping
 
@@ -12,7 +13,6 @@ from sync_assets.orchestration.alerts import alert_sensors
 from sync_assets.orchestration.assets import entity_assets
 from sync_assets.orchestration.automation import automation_assets, automation_jobs, automation_sensors
 from sync_assets.orchestration.checks import entity_checks, inbox_checks
-from sync_assets.orchestration.collector import spare_what_stays
 from sync_assets.orchestration.derived import derived_assets, derived_checks
 from sync_assets.orchestration.io_manager import PostgresIOManager
 from sync_assets.orchestration.jobs import sync_jobs, sync_schedules
@@ -79,4 +79,4 @@ def build_definitions(env: Mapping[str, str] | None = None) -> dg.Definitions:
 
 
 defs = build_definitions()
-spare_what_stays()
+gc.freeze()  # what was imported stays as long as the process

@@ -18,8 +18,6 @@ import httpx
 import hypothesis
 import pytest
 
-# At its own pace the collector takes a seventh of the suite's time, most of it while everything is being imported.
-gc.set_threshold(50_000, 20, 100)
 pytest.register_assert_rewrite("sync_assets_tests.company", "sync_assets_tests.canary", "sync_assets_tests.mirror")
 
 from sync_assets.extract import http  # noqa: E402

@@ -5,6 +5,7 @@ the product's do; one JSON line says what it cost. CPU counts from before the co
 it. Ours has Python's collector at the product's pace; a baseline has nothing of ours in its memory.
 """
 
+import gc
 import json
 import os
 import sys
@@ -25,10 +26,9 @@ def baseline_of(system: str) -> Any:
 
 def imported(system: str, how: str, only: str | None) -> Callable[[], dict[str, int]]:
     if how not in BY_NAME:
-        from sync_assets.orchestration.collector import spare_what_stays
         from sync_assets_tests.bench.ours import sync
 
-        spare_what_stays()
+        gc.freeze()  # as the definitions do
         return partial(sync, system, "incremental" if how == "incremental" else "full", only)
     baseline, env = baseline_of(system), os.environ
     connected = (env[f"{system.upper()}_{name}"] for name in baseline.VARIABLES)
