@@ -53,7 +53,7 @@ def test_a4_a_read_by_post_is_asked_again_after_a_reset(
     assert fault.strikes == 2
     bodies = [e for e in grown.sandbox.requests if e.path == path]
     assert len(bodies) >= 3 and {e.method for e in bodies} == {"POST"}
-    assert_recovered(grown, "hubspot")
+    assert_recovered(grown, "hubspot", only=entity)
 
 
 @pytest.mark.parametrize(("path", "entity", "request_"), POSTS)
@@ -64,7 +64,7 @@ def test_a4_a_source_that_resets_every_read_fails_that_entity_alone(
     done = grown.sync(account="hubspot", only=[entity], **request_)
     assert "the connection failed" in failed(done, entity, SourceUnavailable).what
     assert not isinstance(grown.sync("full", "hubspot", "deals")["deals"], SyncError)
-    assert_recovered(grown, "hubspot")
+    assert_recovered(grown, "hubspot", only=entity)
 
 
 @pytest.mark.parametrize("body", [None, b"{}"], ids=["GET", "POST"])
@@ -96,7 +96,7 @@ def test_a5_an_answer_to_a_post_that_dribbles_meets_the_total_deadline(
     error = failed(company.sync(account="hubspot", only=[entity], **request_), entity, SourceUnavailable)
     assert "no whole answer within 0.5 s" in error.what
     company.sandbox.faults.clear()
-    assert_recovered(grown, "hubspot")
+    assert_recovered(grown, "hubspot", only=entity)
 
 
 def test_a5_a_server_that_takes_the_body_and_dribbles_headers_meets_it_too(
@@ -119,7 +119,7 @@ def test_a3_a_page_of_html_from_the_front_is_an_outage_that_passes(grown: Compan
     grown.sandbox.faults.set("A3", system="hubspot", path=f"{CONTACTS}$", status=status)
     error = failed(grown.sync("full", "hubspot", "contacts"), "contacts", SourceUnavailable)
     assert f"the source answers {status}" in error.what
-    assert_recovered(grown, "hubspot")
+    assert_recovered(grown, "hubspot", only="contacts")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a3_what_no_retry_mends_is_asked_once(grown: Company, status: int, kind:
     fault = grown.sandbox.faults.set("A3", system="hubspot", path=f"{CONTACTS}$", status=status)
     error = failed(grown.sync("full", "hubspot", "contacts"), "contacts", kind)
     assert words in error.what and fault.strikes == 1
-    assert_recovered(grown, "hubspot")
+    assert_recovered(grown, "hubspot", only="contacts")
 
 
 def test_a3_a_refused_token_is_asked_about_once_for_all_entities(grown: Company) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from sync_assets_tests.mirror import WAYS, Mirror, Way
+from sync_assets_tests.pairs import every_pair
 
 TYPES = ("contacts", "deals", "calls")
 
@@ -29,9 +30,7 @@ def test_an_archived_record_is_buried_with_its_content(mirror: Mirror, entity: s
     mirror.assert_in_step()
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("restore", ["silent", "touch"])
-@pytest.mark.parametrize("entity", TYPES)
+@pytest.mark.parametrize(("entity", "restore", "way"), every_pair(TYPES, ["silent", "touch"], WAYS))
 def test_a_restored_record_is_back_at_the_next_sync(
     make_mirror: Callable[..., Mirror],
     entity: str,

@@ -9,6 +9,7 @@ import pytest
 from sync_assets.errors import SourceUnavailable
 from sync_assets.sync import Request, sync_entity
 from sync_assets_tests.mirror import WAYS, Mirror, Way
+from sync_assets_tests.pairs import every_pair
 
 MERGES = [
     {"merge": merge, "merged_batch": batch, "merged_archived": archived}
@@ -21,13 +22,18 @@ MERGES = [
 ]
 
 
-@pytest.fixture(params=MERGES, ids=lambda m: " ".join(m.values()))
+def named(choice: str | dict[str, str]) -> str:
+    return choice if isinstance(choice, str) else " ".join(choice.values())
+
+
+@pytest.fixture(params=MERGES, ids=named)
 def merging(request: pytest.FixtureRequest, make_mirror: Callable[..., Mirror]) -> Mirror:
     return make_mirror(**request.param)
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("entity", ["contacts", "deals"])
+@pytest.mark.parametrize(
+    ("merging", "entity", "way"), every_pair(MERGES, ["contacts", "deals"], WAYS), indirect=["merging"], ids=named
+)
 def test_l4_a_merge_is_no_deletion(merging: Mirror, entity: str, way: Way) -> None:
     one, two = merging.some(entity, 2)
     survivor = merging.portal.merge(entity, one, two)
@@ -42,8 +48,9 @@ def test_l4_a_merge_is_no_deletion(merging: Mirror, entity: str, way: Way) -> No
     merging.assert_in_step()
 
 
-@pytest.mark.parametrize("syncs", ["one", "each"])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("merging", "way", "syncs"), every_pair(MERGES, WAYS, ["one", "each"]), indirect=["merging"], ids=named
+)
 def test_l4_chains_of_merges_lead_to_the_record_of_today(merging: Mirror, way: Way, syncs: str) -> None:
     first, *others = merging.some("contacts", 5)
     for other in others:
