@@ -91,8 +91,9 @@ class EventLog(PostgresEventLogStorage):
         self._held.take(event, waits=event.dagster_event_type in ON_THE_WAY and bool(event.run_id))
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        if {event.dagster_event_type for event in events} <= PLANNED and not any(map(_partitioned, events)):
-            self._surely(lambda: self._store_planned(events))
+        """What is planned is stored all or nothing, where Dagster stores one after another."""
+        if {event.dagster_event_type for event in events} <= PLANNED:
+            self._store(events)
         else:
             super().store_event_batch(events)
 
@@ -125,16 +126,19 @@ class EventLog(PostgresEventLogStorage):
     def _store_rows(self, events: Sequence[EventLogEntry], rows: Sequence[Row]) -> None:
         alone = len(events) == 1 and events[0].dagster_event_type not in ASSET_EVENTS | ASSET_CHECK_EVENTS
         with self._connect() if alone else self.index_transaction() as connection:
+            assets: dict[str, Row] = {}
             planned: list[Row] = []
             evaluated: list[Row] = []
             for id, event, row in zip(_inserted(connection, rows), events, rows, strict=True):
                 kind = event.dagster_event_type
-                if kind in ASSET_EVENTS and event.get_dagster_event().asset_key:
+                if kind in ASSET_EVENTS and (asset := event.get_dagster_event().asset_key):
                     self._store_asset_event_tags(connection, [event], [id])
-                    self._store_asset_event(connection, event, id)
+                    key, indexed = asset.to_string(), self.has_secondary_index(ASSET_KEY_INDEX_COLS)
+                    assets[key] = {**assets.get(key, {}), **self._get_asset_entry_values(event, id, indexed)}
                 if kind in ASSET_CHECK_EVENTS:
                     told = kind == DagsterEventType.ASSET_CHECK_EVALUATION and event.run_id
                     (evaluated if told else planned).extend(_check_rows(event, id, row))
+            _store_assets(connection, assets)
             if planned:
                 connection.execute(AssetCheckExecutionsTable.insert(), planned)
             if evaluated:
@@ -150,32 +154,25 @@ class EventLog(PostgresEventLogStorage):
                     raise
                 return work()
 
-    def _store_planned(self, events: Sequence[EventLogEntry]) -> None:
-        """All or nothing, where Dagster stores one after another."""
-        indexed = self.has_secondary_index(ASSET_KEY_INDEX_COLS)
-        rows = [self._event_to_row(event) for event in events]
-        with self.index_transaction() as connection:
-            assets: dict[str, dict[str, Any]] = {}
-            checks: list[Row] = []
-            for id, entry, row in zip(_inserted(connection, rows), events, rows, strict=True):
-                planned = entry.get_dagster_event()
-                if entry.dagster_event_type == DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
-                    checks += _check_rows(entry, id, row)
-                elif planned.asset_key:
-                    assets[planned.asset_key.to_string()] = self._get_asset_entry_values(entry, id, indexed)
-            if checks:
-                connection.execute(AssetCheckExecutionsTable.insert().values(checks))
-            if assets:
-                insert = postgresql.insert(AssetKeyTable).values([{"asset_key": k, **v} for k, v in assets.items()])
-                names = next(iter(assets.values()))
-                newer = {name: insert.excluded[name] for name in names}
-                connection.execute(insert.on_conflict_do_update(index_elements=["asset_key"], set_=newer))
-
 
 def _inserted(connection: Connection, rows: Sequence[Row]) -> list[int]:
     insert = SqlEventLogStorageTable.insert()
     stored = insert.returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
     return [int(id) for (id,) in connection.execute(stored, rows)]
+
+
+def _store_assets(connection: Connection, assets: Mapping[str, Row]) -> None:
+    """What their last events say of them, by key: in one statement those of whom the same is said."""
+    for names in dict.fromkeys(tuple(said) for said in assets.values()):
+        # In the order of their keys, that two runs never wait for each other.
+        rows = [{"asset_key": key, **said} for key, said in sorted(assets.items()) if tuple(said) == names]
+        insert = postgresql.insert(AssetKeyTable).values(rows)
+        newer = {name: insert.excluded[name] for name in names}
+        if newer:
+            insert = insert.on_conflict_do_update(index_elements=["asset_key"], set_=newer)
+        else:
+            insert = insert.on_conflict_do_nothing(index_elements=["asset_key"])
+        connection.execute(insert)
 
 
 def _store_evaluated(connection: Connection, checks: Sequence[Row]) -> None:
@@ -209,8 +206,3 @@ def _check_rows(entry: EventLogEntry, id: int, row: Row) -> list[Row]:
         }
         for partition in partitions
     ]
-
-
-def _partitioned(entry: EventLogEntry) -> bool:
-    planned: Any = entry.get_dagster_event().event_specific_data
-    return bool(getattr(planned, "partition", None) or getattr(planned, "partitions_subset", None))
