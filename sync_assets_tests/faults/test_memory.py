@@ -17,8 +17,8 @@ from sync_assets_tests.company import Company
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
 
-FEW, MANY = 2_500, 25_000
-BATCH = "1000"
+FEW, MANY = 1_250, 12_500
+BATCH = "500"
 """Two commits are in memory at a time: the few fill them too."""
 
 
