@@ -11,5 +11,5 @@ PACE = (10_000, 20, 50)
 run's CPU, and as much of loading the definitions."""
 
 gc.set_threshold(*PACE)
-# httpx would load its command line, and rich and pygments for it: more than the rest of it takes.
+# None ends an import: httpx would load its command line, with rich and pygments, which is about half of its time.
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]

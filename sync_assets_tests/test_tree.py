@@ -26,14 +26,14 @@ LINE = re.compile(r"^[a-z0-9_.-]+(\[[a-z0-9_,-]+\])?==[0-9][0-9a-zA-Z.+!]*( ; [a
 
 
 def short(path: Path) -> str:
-    return str(path.relative_to(PROJECT)) if path.is_relative_to(PROJECT) else path.name
+    return str(path.relative_to(PROJECT))
 
 
-def wrong_in(path: Path) -> Iterator[str]:
-    text = path.read_text(encoding="utf-8")
-    if (lines := len(text.splitlines())) > LONGEST and short(path) not in TOO_LONG:
+def wrong_in(path: Path, project: Path = PROJECT) -> Iterator[str]:
+    text, place = path.read_text(encoding="utf-8"), path.relative_to(project)
+    if (lines := len(text.splitlines())) > LONGEST and str(place) not in TOO_LONG:
         yield f"{lines} lines, {LONGEST} are the most"
-    if path.stem in VAGUE or VAGUE & set(path.parts[len(PROJECT.parts) : -1]):
+    if VAGUE & {place.stem, *place.parent.parts}:
         yield "its name says nothing"
     said = ast.get_docstring(ast.parse(text)) or ""
     if text.strip() and len(said.partition("\n")[0].split()) <= 3:
@@ -46,9 +46,9 @@ def test_a_file_is_short_says_what_it_is_and_has_a_telling_name() -> None:
 
 def test_the_rules_of_files_find_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "utils.py").write_text('"""Too few words."""\n' + "\n" * LONGEST)
-    assert len(list(wrong_in(tmp_path / "utils.py"))) == 3
+    assert len(list(wrong_in(tmp_path / "utils.py", tmp_path))) == 3
     (tmp_path / "pages.py").write_text("x = 1\n")
-    assert list(wrong_in(tmp_path / "pages.py")) == ["its first line does not say what a reader finds in it"]
+    assert list(wrong_in(tmp_path / "pages.py", tmp_path)) == ["its first line does not say what a reader finds in it"]
 
 
 def test_every_package_of_the_product_says_what_it_is() -> None:

@@ -125,6 +125,8 @@ class EventLog(PostgresEventLogStorage):
 
     def _store_rows(self, events: Sequence[EventLogEntry], rows: Sequence[Row]) -> None:
         alone = len(events) == 1 and events[0].dagster_event_type not in ASSET_EVENTS | ASSET_CHECK_EVENTS
+        # Asked within the transaction, it would be another connection's question.
+        indexed = not alone and self.has_secondary_index(ASSET_KEY_INDEX_COLS)
         with self._connect() if alone else self.index_transaction() as connection:
             assets: dict[str, Row] = {}
             planned: list[Row] = []
@@ -133,7 +135,7 @@ class EventLog(PostgresEventLogStorage):
                 kind = event.dagster_event_type
                 if kind in ASSET_EVENTS and (asset := event.get_dagster_event().asset_key):
                     self._store_asset_event_tags(connection, [event], [id])
-                    key, indexed = asset.to_string(), self.has_secondary_index(ASSET_KEY_INDEX_COLS)
+                    key = asset.to_string()
                     assets[key] = {**assets.get(key, {}), **self._get_asset_entry_values(event, id, indexed)}
                 if kind in ASSET_CHECK_EVENTS:
                     told = kind == DagsterEventType.ASSET_CHECK_EVALUATION and event.run_id
