@@ -3,11 +3,12 @@
 `assert_world_equals_postgres` is the one notion of "in step" that contract, faults, crashes and demo share.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from psycopg2 import sql
 
 from sync_assets.account import Account, connected_accounts
@@ -20,7 +21,7 @@ from sync_assets.settings import SyncSettings, sync_settings
 from sync_assets.sync import Connected, Outcome, Request, connected, sync_entity
 from sync_assets.systems import SYSTEMS
 from sync_assets_tests.asking import answer
-from sync_assets_tests.truths import FIELDS, IDS, bitrix, hubspot, number
+from sync_assets_tests.truths import FIELDS, IDS, bitrix, hubspot, number, remembered
 
 Record = dict[str, Any]
 
@@ -172,11 +173,14 @@ class Company:
 
     def raw(self, entity: str, account: str = "kaiten") -> dict[Any, Record]:
         """raw_json by key; a composite key is a tuple."""
+        return self._raw(entity, account, "raw_json")
+
+    def _raw(self, entity: str, account: str, content: str) -> dict[Any, Any]:
         keys = self.accounts[account].entity(entity).keys
         table = sql.Identifier(self.accounts[account].schema, entity)
         columns = sql.SQL(", ").join(map(sql.Identifier, keys))
-        found = self.query(sql.SQL("select {0}, raw_json from {1} order by {0}").format(columns, table))
-        return {tuple(key) if len(keys) > 1 else key[0]: raw for *key, raw in found}
+        select = sql.SQL("select {0}, {1} from {2} order by {0}").format(columns, sql.SQL(content), table)
+        return {tuple(key) if len(keys) > 1 else key[0]: raw for *key, raw in self.query(select)}
 
     def count(self, entity: str, account: str = "kaiten") -> int:
         return len(self.raw(entity, account))
@@ -193,7 +197,8 @@ class Company:
                 self._assert_equal(entity, account, copies)
 
     def _assert_equal(self, entity: Entity, account: str, copies: bool) -> None:
-        world, held = self.truth(entity.name, account), self.raw(entity.name, account)
+        world = self._truth(entity.name, account, remembered)
+        held = {key: remembered(raw) for key, raw in self._raw(entity.name, account, "raw_json::text").items()}
         missing, extra = world.keys() - held.keys(), held.keys() - world.keys()
         assert not missing and not extra, f"{entity.name}: Postgres lacks {missing}, has {extra} in excess"
         added = (part for read in entity.reads if isinstance(read, Whole) for part in read.adds)
@@ -212,18 +217,24 @@ class Company:
 
     def truth(self, entity: str, account: str = "kaiten") -> dict[Any, Record]:
         """What the world itself says, in the product's words, by key as the table has it."""
+        return self._truth(entity, account, msgspec.json.decode)
+
+    def _truth(self, entity: str, account: str, read: Callable[[bytes], Record]) -> dict[Any, Record]:
         system = self.accounts[account].system.name
         names = RENAMED.get(entity, {}) if system == "worksection" else {}
         world = self.worlds.get(account, self.sandbox).world
+
+        def told(name: str) -> list[Record]:
+            return [read(record) for record in world.truth_rows(system, name)]
+
         if system == "hubspot":
-            records = hubspot(world, entity)
+            records = hubspot(told, entity)
             return {_key(r, self.entity(entity, account).keys, IDS.get(entity, number)): r for r in records}
         if system == "bitrix":
             fields = FIELDS.get(entity, self.entity(entity, account).keys)
             held = self.raw(entity, account) if entity == "products" else {}
-            return {_key(r, fields, number): r for r in bitrix(world, entity, held)}
-        records = world.truth(system, entity)
-        renamed = [{names.get(name, name): value for name, value in r.items()} for r in records]
+            return {_key(r, fields, number): r for r in bitrix(told, entity, held)}
+        renamed = [{names.get(name, name): value for name, value in r.items()} for r in told(entity)]
         spell = str if system == "worksection" else (lambda v: v)
         return {_key(r, self.entity(entity, account).keys, spell): r for r in renamed}
 

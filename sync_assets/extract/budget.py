@@ -21,8 +21,11 @@ from sync_assets.extract.stopwatch import Stopwatch
 HORIZON = 2.0
 """Seconds that one process may reserve ahead."""
 
-UNLIMITED_BLOCK = 10
-"""Slots taken at once where there is no limit."""
+AT_ONCE = """
+select nextval('sync.seen'), coalesce((select extract(epoch from greatest(paused_until, now()) - now())
+                                         from sync.budgets where account = %s and bucket = %s), 0)::float8
+"""
+"""Without a limit nothing is reserved; the pauses that the source asks for hold all the same."""
 
 MARGIN = 1.02
 """Requests leave 2 % slower than the limit: the source's clock and the network jitter decide, not ours."""
@@ -82,7 +85,12 @@ class Budget:
             while True:
                 with self._lock:
                     self._known(bucket)
-                    if at is None:
+                    if not self._gap(bucket):
+                        seen, back = self._query(AT_ONCE, (self._account, bucket))
+                        if back <= 0:
+                            self.waited += time.monotonic() - waiting_since
+                            return int(seen)
+                    elif at is None:
                         at, back = self._next_slot(bucket)
                     if at is not None and (back := max(at - time.monotonic(), self._too_soon(bucket))) <= 0:
                         self.waited += time.monotonic() - waiting_since
@@ -152,10 +160,9 @@ class Budget:
 
     def _leave(self, name: str) -> int:
         seen = int(self._query("select nextval('sync.seen')")[0])
-        if gap := self._gap(name):
-            slots, seconds = self._taken.get(name, (0, 0.0))
-            self._taken[name] = slots + 1, seconds + gap
-            self._next[name] = max(self._next.get(name, 0.0), time.monotonic()) + gap
+        gap, (slots, seconds) = self._gap(name), self._taken.get(name, (0, 0.0))
+        self._taken[name] = slots + 1, seconds + gap
+        self._next[name] = max(self._next.get(name, 0.0), time.monotonic()) + gap
         return seen
 
     def _too_soon(self, name: str) -> float:
@@ -181,14 +188,12 @@ class Budget:
 
     def _next_slot(self, name: str) -> tuple[float | None, float]:
         slots, bucket = self._slots[name], self._buckets[name]
-        now = time.monotonic()
-        # Without a limit the pauses that the source asks for hold all the same.
-        gap = self._gap(name)
+        now, gap = time.monotonic(), self._gap(name)
         # What was reserved and not used is over: after a pause of ours it would leave in a burst with what follows.
-        while slots and slots[0] < now - (gap or 1.0):
+        while slots and slots[0] < now - gap:
             slots.popleft()
         if not slots:
-            block = max(1, int(bucket.rate / 5)) if bucket.rate else UNLIMITED_BLOCK
+            block = max(1, int(bucket.rate / 5))
             granted, wait = self._query(
                 "select granted, wait from sync.take(%s, %s, %s, %s, %s, %s)",
                 (self._account, name, block, gap, bucket.burst, HORIZON),

@@ -29,6 +29,8 @@ select m.system, exists (select from sync.outbox o where o.account = m.account a
                 where l.system = m.system and l.entity = m.entity and l.account in ('', m.account))
 """
 
+NOBODY = "select null::text, null::boolean where false"
+
 # Follows `written` in its own statement, which therefore also returns the row's record and time. A row that was neither
 # created nor held has another writer, who came between our look and our write.
 TOLD = """
@@ -87,13 +89,9 @@ class Telling:
         return {"system": self.system, "wrote": self.wrote, "along": list(along)}
 
 
-def telling(cursor: Cursor, target: Target) -> Telling | None:
-    """None where nobody is told of the entity's changes."""
-    if target.entity.tells is None:
-        return None
-    cursor.execute(WANTED, {"account": target.account, "entity": target.entity.name})
-    row = cursor.fetchone()
-    return Telling(*row) if row else None
+def wanted(target: Target) -> sql.SQL:
+    """A query of how the entity's changes are told of, right now; no row where nobody is told."""
+    return sql.SQL(WANTED if target.entity.tells else NOBODY)
 
 
 def told(*, held: bool) -> sql.Composed:
@@ -112,9 +110,13 @@ def listens(cursor: Cursor, consumer: str, wanted: Collection[tuple[str, str, st
 
 def departed(cursor: Cursor, target: Target, keys: Sequence[str], sync_id: int) -> None:
     """Tells of records that have just moved to the tombstones."""
-    if not keys or not (who := telling(cursor, target)):
+    if not keys or target.entity.tells is None:
         return
     given = {"account": target.account, "entity": target.entity.name, "keys": list(keys), "sync_id": sync_id}
+    cursor.execute(WANTED, given)
+    if not (row := cursor.fetchone()):
+        return
+    who = Telling(*row)
     revision = sql.SQL(REVISION).format(key=sql.SQL("b.key"))
     cursor.later(sql.SQL(DEPARTED).format(revision=revision), given | {"system": who.system})
     announce(cursor, target.account)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -140,7 +140,7 @@ class Database:
                 else:
                     raise _ours(e, lost=lost) from None
 
-    def query(self, sql: Query, parameters: Sequence[Any] = ()) -> tuple[Any, ...]:
+    def query(self, sql: Query, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> tuple[Any, ...]:
         """One statement in a transaction of its own; its first row."""
         with self._lock:
             return self._transaction(lambda cursor: _first(cursor, sql, parameters), single=True)
@@ -207,7 +207,7 @@ def _committed(work: Callable[[Cursor], T], cursor: Cursor) -> T:
         raise
 
 
-def _first(cursor: Cursor, sql: Query, parameters: Sequence[Any]) -> tuple[Any, ...]:
+def _first(cursor: Cursor, sql: Query, parameters: Sequence[Any] | Mapping[str, Any]) -> tuple[Any, ...]:
     cursor.execute(sql, parameters)
     row = cursor.fetchone() if cursor.description else None
     return row or ()

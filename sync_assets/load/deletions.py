@@ -24,19 +24,18 @@ from sync_assets.load.target import Target
 FUSE_FLOOR = 10
 """Up to this many deletions never blow the fuse by their share, only by an empty listing."""
 
-ADD_UP = """
-select coalesce(sum(records), 0)::bigint, coalesce(sum(records - cardinality(keys)), 0)::bigint,
-       (select coalesce(sum(fetched), 0)::bigint from sync.logs
-         where account = %(account)s and entity = %(entity)s and sweep = %(sweep)s)
-  from sync.sightings where account = %(account)s and entity = %(entity)s and sweep = %(sweep)s
-"""
-
 MISSING = """
-select {key} from {table} t
- where t.seen < %(seen)s and t.payload_shape is distinct from %(pushed)s and not exists (
-   select from (select unnest(keys) as key from sync.sightings
-                 where account = %(account)s and entity = %(entity)s and sweep = %(sweep)s) s where s.key = {key})
- order by {keys}
+select sighted, keyless, counted, array(
+   select {key} from {table} t
+    where t.seen < %(seen)s and t.payload_shape is distinct from %(pushed)s and not exists (
+      select from (select unnest(keys) as key from sync.sightings
+                    where account = %(account)s and entity = %(entity)s and sweep = %(sweep)s) s where s.key = {key})
+    order by {keys})
+  from (select coalesce(sum(records), 0)::bigint, coalesce(sum(records - cardinality(keys)), 0)::bigint,
+               (select coalesce(sum(fetched), 0)::bigint from sync.logs
+                 where account = %(account)s and entity = %(entity)s and sweep = %(sweep)s)
+          from sync.sightings where account = %(account)s and entity = %(entity)s and sweep = %(sweep)s)
+       sums(sighted, keyless, counted)
 """
 
 BURY = """
@@ -163,19 +162,16 @@ def missing(cursor: Cursor, target: Target, *, sweep: int, seen: int) -> Unseen:
     """
     pushed = {"pushed": target.entity.pushed_shape}
     where = {"account": target.account, "entity": target.entity.name, "sweep": sweep, "seen": seen, **pushed}
-    cursor.execute(ADD_UP, where)
-    row = cursor.fetchone()
-    sighted, keyless, counted = row if row else (0, 0, 0)
+    cursor.execute(
+        sql.SQL(MISSING).format(table=target.table, key=target.key_text("t"), keys=target.key_columns("t")),
+        where,
+    )
+    sighted, keyless, counted, keys = cursor.fetchone() or (0, 0, 0, [])
     if sighted != counted:
         raise FuseBlown(
             f"the sweep's sightings ({sighted}) do not add up to its ledger ({counted}); nothing was deleted",
             next_step="run a full sync again",
         )
-    cursor.execute(
-        sql.SQL(MISSING).format(table=target.table, key=target.key_text("t"), keys=target.key_columns("t")),
-        where,
-    )
-    keys = [key for (key,) in cursor.fetchall()]
     if not keys:
         return Unseen(keys, 0, sighted, keyless)
     living_rows = "select count(*) from {} where payload_shape is distinct from %(pushed)s"

@@ -18,6 +18,7 @@ import msgspec
 
 from sync_assets.load.batch import Row
 from sync_assets.load.cursor import Cursor
+from sync_assets.load.target import Target
 
 ENOUGH = 20
 """A batch of fewer changed records proves nothing about the API."""
@@ -137,15 +138,19 @@ def _steady(fields: Fields, common: set[str], gone: set[str], *, enough: bool) -
 
 
 def watch(
-    cursor: Cursor, account: str, entity: str, rows: list[Row], counted: Alike | None = None
+    cursor: Cursor, target: Target, rows: list[Row], stored: dict[str, Any] | None, counted: Alike | None = None
 ) -> tuple[list[Row], list[str]]:
-    """Compares changed rows with the fields known so far and remembers what they teach. `counted`: their `alike`."""
+    """Compares changed rows with the fields known so far and remembers what they teach.
+
+    `stored` is what this transaction was told of them, `counted` the rows' `alike`.
+    """
     if not rows:
         return rows, []
-    known, counted = read(cursor, account, entity), alike(rows) if counted is None else counted
+    known, counted = Fields.of(stored), alike(rows) if counted is None else counted
     learnt, compared, notes = compare(known, rows, counted)
     if learnt != known:
         # Another sync may be learning too, and what it has learnt must not be forgotten.
+        account, entity = target.account, target.entity.name
         learnt, compared, notes = compare(read(cursor, account, entity, lock=True), rows, counted)
         save(cursor, account, entity, learnt)
     return compared, notes
@@ -159,6 +164,6 @@ def read(cursor: Cursor, account: str, entity: str, *, lock: bool = False) -> Fi
 
 
 def save(cursor: Cursor, account: str, entity: str, fields: Fields) -> None:
-    cursor.execute(
+    cursor.later(
         "update sync.metadata set fields = %s where account = %s and entity = %s", (fields.stored(), account, entity)
     )

@@ -1,7 +1,7 @@
 """The account of one sync of one entity: its lease, its row in `sync.logs`, its cursor and its sightings.
 
 Everything a page changes is written in the page's own commit, numbered, so that a commit whose answer was lost is
-recognised when it is done again. The lease is a fenced row, not an advisory lock: it works through every pooler.
+recognised when it is done again.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from psycopg2 import sql
+
 from sync_assets.account import Account
 from sync_assets.entity import Entity
 from sync_assets.errors import AlreadyRunning, FencedOff, SyncError
 from sync_assets.extract.pages import Page, Position, sightings
+from sync_assets.load import lease
 from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 from sync_assets.load.effort import Effort
-from sync_assets.load.holder import holder_is_dead, this_process
-from sync_assets.load.lost import close_lost
 from sync_assets.load.state import State
 from sync_assets.load.target import key_array
 from sync_assets.load.upsert import Counts
@@ -28,14 +29,12 @@ from sync_assets.load.upsert import Counts
 WAIT_FOR_LEASE = 3.0
 """Seconds in which a second sync hopes that the first ends."""
 
-SWEEP_LIFE = 24 * 3600
-"""An unfinished sweep older than this many seconds starts afresh: what it saw says too little about today."""
-
 
 class Ledger:
     """Use: `open`, then `commit` per batch, then `close`. The lease is held from `open` to `close`."""
 
     leased = True
+    lost = ""  # FencedOff's own words
 
     def __init__(
         self, database: Database, account: Account, entity: Entity, *, kind: str, run_id: str | None, lease_seconds: int
@@ -48,6 +47,7 @@ class Ledger:
         self._run_id = run_id
         self._lease = lease_seconds
         self._commits = 0
+        self._sweep: int | None = None
         self.state: State
 
     def open(self) -> State:
@@ -55,7 +55,7 @@ class Ledger:
         until = time.monotonic() + WAIT_FOR_LEASE
         while True:
             try:
-                self.state = self._database.transaction(self._open)
+                self.state = lease.taken(self._database, self._asked)
                 return self.state
             except AlreadyRunning:
                 if time.monotonic() > until:
@@ -75,20 +75,30 @@ class Ledger:
 
         Raises FencedOff where another sync took over.
         """
-        # Two statements at one go, the second with a look of its own: the first may have waited for the commit whose
-        # answer was lost.
-        mine = (self._account, self._entity, self.state.fence)
-        cursor.execute(
-            "update sync.metadata set lease_until = clock_timestamp() + make_interval(secs => %s)"
-            " where account = %s and entity = %s and lease_fence = %s;"
-            " select commits from sync.logs where id = %s and exists"
-            " (select from sync.metadata where account = %s and entity = %s and lease_fence = %s)",
-            (self._lease, *mine, self.state.log_id, *mine),
-        )
+        cursor.execute(sql.SQL("select {}").format(self.begin(cursor)))
         row = cursor.fetchone()
-        if row is None:
-            raise FencedOff(entity=self._entity)
-        return bool(row[0] == self._commits)
+        return self.begun(row[0] if row else None)
+
+    def begin(self, cursor: Cursor) -> sql.Composable:
+        """For a commit that asks something at once: an expression to be asked beside it, which `begun` understands."""
+        # A statement before that one, which has a look of its own: this one may wait for the commit whose answer was
+        # lost.
+        mine = (self._account, self._entity, self.state.fence)
+        cursor.later(
+            "update sync.metadata set lease_until = clock_timestamp() + make_interval(secs => %s)"
+            " where account = %s and entity = %s and lease_fence = %s",
+            (self._lease, *mine),
+        )
+        return sql.SQL(
+            "(select commits = {} from sync.logs where id = {} and exists"
+            " (select from sync.metadata where account = {} and entity = {} and lease_fence = {}))"
+        ).format(*map(sql.Literal, (self._commits, self.state.log_id, *mine)))
+
+    def begun(self, stands: bool | None) -> bool:
+        """What `begin_commit` answers."""
+        if stands is None:
+            raise FencedOff(self.lost, entity=self._entity)
+        return stands
 
     def beside_another(self, cursor: Cursor) -> bool:
         """Whether another sync of the entity, which writes as this one may, has begun and not ended."""
@@ -108,8 +118,8 @@ class Ledger:
         counted = cursor.mogrify(
             "update sync.logs set fetched = fetched + %s, created = created + %s, updated = updated + %s,"
             " unchanged = unchanged + %s, stale = stale + %s, repeated = repeated + %s, rejected = rejected + %s,"
-            " deleted = deleted + %s, merged = merged + %s, commits = commits + 1 where id = %s",
-            (counts.fetched, *vars(counts).values(), deleted, merged, self.state.log_id),
+            " deleted = deleted + %s, merged = merged + %s, commits = commits + 1, sweep = %s where id = %s",
+            (counts.fetched, *vars(counts).values(), deleted, merged, self._sweep, self.state.log_id),
         )
         seen = self._sighted(cursor, sightings(pages or ())) if sighted else []
         for statement in (counted, *seen, *self._saved(cursor, position)):
@@ -167,9 +177,10 @@ class Ledger:
         """
 
         def work(cursor: Cursor) -> dict[str, Any]:
+            self._let_go(cursor, str(error) if error else None, watermark, rows, rights, whole=whole)
             cursor.execute(
                 "update sync.logs set status = case when %s = 'success' and rejected > 0 then 'partial' else %s end,"
-                " finished_at = clock_timestamp(), error = %s, note = %s,"
+                " finished_at = clock_timestamp(), error = %s, note = %s, sweep = %s,"
                 " (requests, throttled_seconds, asking_seconds, paced_seconds, paused_seconds, storing_seconds,"
                 " floor_seconds, bucket, rate) = %s, error_type = %s, rows = %s, claimed = %s, shown = %s where id = %s"
                 " returning fetched, created, updated, unchanged, stale, repeated, rejected, deleted, merged, requests,"
@@ -180,6 +191,7 @@ class Ledger:
                     status,
                     str(error) if error else None,
                     note,
+                    self._sweep,
                     (effort or Effort()).values,
                     type(error).__name__ if error else None,
                     rows,
@@ -190,11 +202,9 @@ class Ledger:
             )
             row = cursor.fetchone()
             assert row is not None and cursor.description  # noqa: S101  the row was inserted by open
-            totals = {d.name: value for d, value in zip(cursor.description, row, strict=True)}
-            self._let_go(cursor, str(error) if error else None, watermark, rows, rights, whole=whole)
-            return totals
+            return {d.name: value for d, value in zip(cursor.description, row, strict=True)}
 
-        return self._database.transaction(work)
+        return self._database.look(work)
 
     def _let_go(
         self,
@@ -233,41 +243,9 @@ class Ledger:
             },
         )
 
-    def _open(self, cursor: Cursor) -> State:
-        cursor.later(
-            "insert into sync.metadata (account, entity, system) values (%s, %s, %s) on conflict do nothing",
-            (self._account, self._entity, self._system),
-        )
-        cursor.execute(
-            "select lease_holder, lease_until > clock_timestamp(), lease_fence, watermark, cursor, last_full_at, rows,"
-            " rights"
-            "  from sync.metadata where account = %s and entity = %s for update",
-            (self._account, self._entity),
-        )
-        row = cursor.fetchone()
-        assert row is not None  # noqa: S101  inserted above
-        holder, held, fence, watermark, saved, last_full_at, rows, rights = row
-        if held and not holder_is_dead(holder):
-            raise AlreadyRunning(f"already running: {holder}", account=self._account, entity=self._entity)
-        close_lost(cursor, self._account, self._entity, leased=True)
-        cursor.execute(
-            "insert into sync.logs (account, system, entity, kind, run_id) values (%s, %s, %s, %s, %s)"
-            " returning id, nextval('sync.seen')",
-            (self._account, self._system, self._entity, self._kind, self._run_id),
-        )
-        opened = cursor.fetchone()
-        assert opened is not None  # noqa: S101  returning
-        log_id, seen = opened
-        cursor.later(
-            "update sync.metadata set lease_holder = %s, lease_fence = %s,"
-            " lease_until = clock_timestamp() + make_interval(secs => %s) where account = %s and entity = %s",
-            (this_process(self._run_id), fence + 1, self._lease, self._account, self._entity),
-        )
-        state = State(log_id, fence + 1, watermark, None, log_id, seen, None, last_full_at, rows, rights)
-        if saved and time.time() - saved["saved"] < SWEEP_LIFE:
-            state.cursor, state.sweep = saved["position"], saved["sweep"]
-            state.sweep_seen, state.began = saved["seen"], saved["began"]
-        return state
+    @property
+    def _asked(self) -> lease.Asked:
+        return lease.Asked(self._account, self._system, self._entity, self._kind, self._run_id, self._lease)
 
     def watermark_of(self, entity: str) -> datetime | None:
         """How far another entity of the account was surely read."""
@@ -277,18 +255,8 @@ class Ledger:
 
     def sweep(self) -> Position | None:
         """Declares this sync a complete sweep. Answers where an unfinished one is to be gone on from."""
-        state = self.state
-
-        def work(cursor: Cursor) -> None:
-            if state.cursor is None:
-                cursor.later(
-                    "delete from sync.sightings where account = %s and entity = %s",
-                    (self._account, self._entity),
-                )
-            cursor.later("update sync.logs set sweep = %s where id = %s", (state.sweep, state.log_id))
-
-        self._database.transaction(work)
-        return state.cursor
+        self._sweep = self.state.sweep
+        return self.state.cursor
 
     def no_sweep(self) -> None:
         """Declares this sync a partial read: what an unfinished sweep left stays as it is."""

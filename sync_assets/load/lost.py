@@ -8,7 +8,7 @@ from sync_assets.load.holder import holder_is_dead
 
 RUNNING = """
 select id, holder, lease_until < clock_timestamp() from sync.logs
- where account = %s and entity = %s and status = 'running' and (%s or holder is not null)
+ where account = %s and entity = %s and status = 'running' and (%s or holder is not null) and id <> %s
 """
 
 LOST = """
@@ -30,9 +30,12 @@ select l.account || '/' || l.entity from sync.logs l join sync.metadata m using 
 """
 
 
-def close_lost(cursor: Cursor, account: str, entity: str, *, leased: bool) -> None:
-    """`leased`: the caller has just got the entity's lease, so nobody else's sync that had it is running any more."""
-    cursor.execute(RUNNING, (account, entity, leased))
+def close_lost(cursor: Cursor, account: str, entity: str, *, leased: bool, but: int = 0) -> None:
+    """`leased`: the caller has just got the entity's lease, so nobody else's sync that had it is running any more.
+
+    `but` is the caller's own.
+    """
+    cursor.execute(RUNNING, (account, entity, leased, but))
     lost = [log for log, holder, lapsed in cursor.fetchall() if holder is None or lapsed or holder_is_dead(holder)]
     if lost:
         cursor.later(LOST, (lost,))

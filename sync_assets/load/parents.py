@@ -11,7 +11,6 @@ from psycopg2 import sql
 
 from sync_assets.entity import Link
 from sync_assets.load.cursor import Cursor
-from sync_assets.load.database import Database
 from sync_assets.load.target import Target
 
 HEAL_AT_ONCE = 200
@@ -70,11 +69,6 @@ with due as (
 )
 select key from due order by key
 """  # noqa: S608  NEXT_TRY is ours
-
-ANY_DUE = """
-select exists (select from sync.missing_parents
-                where account = %s and entity = any(%s) and state <> 'gone' and next_try_at <= clock_timestamp())
-"""
 
 TOMBSTONED = """
 update sync.missing_parents m set state = 'gone', evidence = 'gone since ' || t.deleted_at::date || ': ' || t.evidence
@@ -162,11 +156,6 @@ def due(cursor: Cursor, parent: Target, requests: int = HEAL_AT_ONCE) -> list[st
     most = requests * (parent.entity.one.at_once if parent.entity.one else 1)
     cursor.execute(DUE, {"account": parent.account, "entity": parent.entity.name, "most": most})
     return [key for (key,) in cursor.fetchall()]
-
-
-def any_due(database: Database, account: str, goals: Sequence[str]) -> bool:
-    """Whether parents of one of these entities are to be asked for."""
-    return bool(database.query(ANY_DUE, (account, list(goals)))[0])
 
 
 def tried(cursor: Cursor, parent: Target, outcomes: Mapping[str, tuple[str, str]]) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sync_assets.extract.pages import Position
+
+SWEEP_LIFE = 24 * 3600
+"""An unfinished sweep older than this many seconds starts afresh: what it saw says too little about today."""
 
 
 @dataclass
@@ -26,3 +31,9 @@ class State:
     @property
     def swept_since(self) -> datetime | None:
         return datetime.fromisoformat(self.began) if self.began else None
+
+    def go_on(self, saved: dict[str, Any] | None) -> None:
+        """Takes up the unfinished sweep that was saved, unless it is too old."""
+        if saved and time.time() - saved["saved"] < SWEEP_LIFE:
+            self.cursor, self.sweep = saved["position"], saved["sweep"]
+            self.sweep_seen, self.began = saved["seen"], saved["began"]

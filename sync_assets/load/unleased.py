@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sync_assets.errors import FencedOff
+from psycopg2 import sql
+
 from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 from sync_assets.load.holder import this_process
@@ -35,6 +36,7 @@ select exists (select from sync.logs where account = %s and entity = %s and stat
 
 class Unleased(Ledger):
     leased = False
+    lost = "this sync was given up for lost"
 
     def open(self) -> State:
         self.state = self._database.transaction(self._open)
@@ -43,12 +45,11 @@ class Unleased(Ledger):
     def renew(self, database: Database) -> None:
         database.query(RENEW, (self._lease, self.state.log_id))
 
-    def begin_commit(self, cursor: Cursor) -> bool:
-        cursor.execute("select commits, status from sync.logs where id = %s for update", (self.state.log_id,))
-        row = cursor.fetchone()
-        if row is None or row[1] != "running":
-            raise FencedOff("this sync was given up for lost", entity=self._entity)
-        return bool(row[0] == self._commits)
+    def begin(self, cursor: Cursor) -> sql.Composable:
+        cursor.later("select from sync.logs where id = %s for update", (self.state.log_id,))
+        return sql.SQL("(select commits = {} from sync.logs where id = {} and status = 'running')").format(
+            sql.Literal(self._commits), sql.Literal(self.state.log_id)
+        )
 
     def beside_another(self, cursor: Cursor) -> bool:
         cursor.execute(BESIDE, (self._account, self._entity, self.state.log_id))

@@ -22,11 +22,14 @@ from sync_assets.load.target import Target
 
 # Documents lie in the row itself where they fit its page, and uncompressed beside it where they do not.
 STAGE = """
-create temp table if not exists sync_stage (
-  key text, doc text, hash bytea, seen bigint, shape text, omits text[], adds text[]
-) with (toast_tuple_target = 8160) on commit delete rows
+do $$ begin
+  if to_regclass('pg_temp.sync_stage') is null then
+    create temp table sync_stage (key text, doc text, hash bytea, seen bigint, shape text, omits text[], adds text[])
+      with (toast_tuple_target = 8160) on commit delete rows;
+    alter table sync_stage alter column doc set storage external;
+  end if;
+end $$
 """
-EXTERNAL = "alter table sync_stage alter column doc set storage external"
 
 COPY_HEADER, COPY_END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
 
@@ -89,7 +92,13 @@ OUTCOME = sql.SQL(
     " from written"
 )
 
-TOMBSTONES = "select exists (select from sync.tombstones where account = %(account)s and entity = %(entity)s)"
+# Who of the entity was buried, and who is told of its changes.
+HEEDED = """
+select exists (select from sync.tombstones where account = %(account)s and entity = %(entity)s), {held}, told.*
+  from (select) one left join ({wanted}) told on true
+"""
+NOT_ASKED = sql.SQL("null::boolean")
+STAGED_IS_HELD = "exists (select from (select * from sync_stage limit %(staged)s) s join {table} t on {same_key})"
 
 NOT_BURIED = """
 not exists (select from sync.tombstones b
@@ -132,9 +141,10 @@ def write(cursor: Cursor, target: Target, rows: list[Row], sync_id: int) -> Coun
     """Writes rows that differ from what is stored. Raises psycopg2's DataError for a value that jsonb refuses."""
     if not rows:
         return Counts()
-    straight = not any(row.held or row.read.adds for row in rows) and not _any_buried(cursor, target)
-    if straight and not changes.telling(cursor, target) and _taken_straight(cursor, target, rows, sync_id):
-        return Counts(created=len(rows))
+    if not any(row.held or row.read.adds for row in rows):
+        heeded = _heeded(cursor, target)
+        if not heeded.buried and not heeded.telling and _taken_straight(cursor, target, rows, sync_id):
+            return Counts(created=len(rows))
     open_stage(cursor)
     columns = sql.SQL("key, doc, hash, seen, shape, omits, adds")
     _copy(cursor, sql.Identifier("sync_stage"), columns, [row.staged for row in rows])
@@ -173,11 +183,7 @@ def _copy(cursor: Cursor, table: sql.Identifier, columns: sql.SQL, rows: list[by
 
 
 def open_stage(cursor: Cursor) -> None:
-    cursor.execute("select to_regclass('pg_temp.sync_stage') is null")
-    row = cursor.fetchone()
-    if row and row[0]:
-        cursor.later(STAGE)
-        cursor.later(EXTERNAL)
+    cursor.later(STAGE)
     cursor.later("delete from sync_stage")
 
 
@@ -192,25 +198,25 @@ def decide(cursor: Cursor, target: Target, sync_id: int, staged: int) -> Counts:
         "pushed": entity.pushed_shape,
         **_whose(target),
     }
-    cursor.execute(sql.SQL(LOCK).format(table=target.table, same_key=same_key, keys=target.key_columns("t")), given)
-    held = cursor.rowcount
+    cursor.later(sql.SQL(LOCK).format(table=target.table, same_key=same_key, keys=target.key_columns("t")), given)
     # Asked behind the locks: whoever was burying one of these rows has ended.
-    buried = _any_buried(cursor, target)
-    telling = changes.telling(cursor, target)
+    held = sql.SQL(STAGED_IS_HELD).format(table=target.table, same_key=same_key)
+    heeded = _heeded(cursor, target, held, staged)
+    telling = heeded.telling
     names = {
         "table": target.table,
         "key_columns": target.key_columns(),
         "key_text": target.key_text("t"),
-        "not_buried": sql.SQL(NOT_BURIED if buried else "true"),
+        "not_buried": sql.SQL(NOT_BURIED if heeded.buried else "true"),
         "and_record": sql.SQL(", t.raw_json as doc, t.source_changed_at as at" if telling else ""),
     }
     cursor.execute(
-        sql.SQL(DECIDE if held else TAKE).format(
+        sql.SQL(DECIDE if heeded.held else TAKE).format(
             **names,
             same_key=same_key,
             same_judged=target.same_key("t", target.parts("j.key")),
             written=sql.SQL(WRITTEN).format(**names),
-            told=changes.told(held=bool(held)) if telling else sql.SQL(""),
+            told=changes.told(held=heeded.held) if telling else sql.SQL(""),
             outcome=OUTCOME,
         ),
         given | telling.given(target) if telling else given,
@@ -220,7 +226,7 @@ def decide(cursor: Cursor, target: Target, sync_id: int, staged: int) -> Counts:
     same, created, updated, born = row
     if telling and created + updated:
         changes.announce(cursor, target.account)
-    if born and buried:
+    if born and heeded.buried:
         cursor.later(FORGET_TOMBSTONES, _whose(target) | {"keys": born})
     crash.point("after upsert")
     return Counts(created=created, updated=updated, unchanged=same, stale=staged - same - created - updated)
@@ -233,10 +239,19 @@ def seen_again(cursor: Cursor, target: Target, rows: Iterable[Row]) -> None:
     cursor.later(statement, {"keys": sorted(seen), "seen": [seen[key] for key in sorted(seen)]})
 
 
-def _any_buried(cursor: Cursor, target: Target) -> bool:
-    cursor.execute(TOMBSTONES, _whose(target))
-    row = cursor.fetchone()
-    return bool(row and row[0])
+@dataclass(frozen=True)
+class _Heeded:
+    buried: bool  # anybody of the entity
+    held: bool  # any row that was asked about
+    telling: changes.Telling | None
+
+
+def _heeded(cursor: Cursor, target: Target, held: sql.Composable = NOT_ASKED, staged: int = 0) -> _Heeded:
+    """What a write must heed, asked at one go."""
+    statement = sql.SQL(HEEDED).format(held=held, wanted=changes.wanted(target))
+    cursor.execute(statement, _whose(target) | {"staged": staged})
+    buried, is_held, *told = cursor.fetchone() or (False, False, None, None)
+    return _Heeded(buried, bool(is_held), changes.Telling(*told) if told[0] else None)
 
 
 def _whose(target: Target) -> dict[str, str]:

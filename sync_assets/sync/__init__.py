@@ -14,12 +14,13 @@ from sync_assets.load import parents
 from sync_assets.load.heard import note_unheard
 from sync_assets.load.heartbeat import beating
 from sync_assets.load.ledger import Ledger
+from sync_assets.load.standing import standing
 from sync_assets.load.unleased import Unleased
 from sync_assets.sync.connection import Connected, connected
 from sync_assets.sync.entity_sync import EntitySync
 from sync_assets.sync.request import Kind, Outcome, Progress, Request
 
-__all__ = ["Connected", "Kind", "Outcome", "Progress", "Request", "connected", "heal_parents", "sync_entity"]
+__all__ = ["Connected", "Kind", "Outcome", "Progress", "Request", "connected", "sync_entity"]
 
 
 def sync_entity(
@@ -79,21 +80,19 @@ def sync_entity(
     if told_of and outcome.wrote:
         own = connection.target(entity.name)
         connection.database.transaction(partial(note_unheard, target=own, sync_id=outcome.log_id))
-    requests = parents.HEAL_BESIDE if request.kind == "webhook" else parents.HEAL_AT_ONCE
-    outcome.waiting = heal_parents(connection, entity, request.run_id, requests)
+    if sync.standing.due:
+        requests = parents.HEAL_BESIDE if request.kind == "webhook" else parents.HEAL_AT_ONCE
+        outcome.waiting = _heal_parents(connection, entity, request.run_id, requests)
     return outcome
 
 
-def heal_parents(
-    connection: Connected, entity: Entity, run_id: str | None, requests: int = parents.HEAL_AT_ONCE
-) -> int:
+def _heal_parents(connection: Connected, entity: Entity, run_id: str | None, requests: int) -> int:
     """Asks for the parents that `entity`'s rows wait for, by key. Answers how many links still wait.
 
     What the source denies is recorded as gone, what it does not show as unreachable, each with its evidence.
     """
     account = connection.account
-    goals = list(dict.fromkeys(link.to for link in entity.links))
-    for name in goals if goals and parents.any_due(connection.database, account.name, goals) else ():
+    for name in dict.fromkeys(link.to for link in entity.links):
         parent = account.entity(name)
         if parent.one is None:
             continue
@@ -109,8 +108,5 @@ def heal_parents(
         except (RetryLater, CallVendor, FixConfig) as e:
             outcomes = dict.fromkeys(due, ("waiting", e.what))
         connection.database.transaction(partial(parents.tried, parent=goal, outcomes=outcomes))
-    row = connection.database.query(
-        "select count(*) from sync.missing_parents where account = %s and child_entity = %s and state = 'waiting'",
-        (account.name, entity.name),
-    )
-    return int(row[0])
+    own = connection.target(entity.name)
+    return connection.database.look(partial(standing, target=own, counted=False)).waiting

@@ -20,7 +20,7 @@ from psycopg2 import sql
 
 from sync_assets.account import Account
 from sync_assets.entity import Bucket
-from sync_assets.errors import MissingSetting, SyncError
+from sync_assets.errors import MissingSetting, NotMigrated, SyncError
 from sync_assets.extract.ahead import Ahead
 from sync_assets.extract.budget import Budget
 from sync_assets.extract.http import Door
@@ -31,7 +31,7 @@ from sync_assets.load.beside import Beside
 from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
 from sync_assets.load.migrations import require_migrated
-from sync_assets.load.target import Target, target
+from sync_assets.load.target import Target, targets
 from sync_assets.load.trust import require_trust
 from sync_assets.settings import SyncSettings
 
@@ -88,7 +88,7 @@ class Connected:
             trust=lambda: require_trust(self.meter, account.name, account.settings.sent()),
         )
         self.ahead = Ahead(self.door)
-        self._targets: dict[str, Target] = {}
+        self._targets: dict[str, Target] | None = None
         self.names: dict[str, tuple[float, tuple[str, ...]]] = {}  # of `named.names_of`: when they were told, and which
         self._rows: dict[str, int] = {}
         self._preflight: SyncError | Literal["passed"] | None = None
@@ -128,12 +128,13 @@ class Connected:
             raise copy(e) from None
 
     def target(self, name: str) -> Target:
-        if name not in self._targets:
-            entity = self.account.entity(name)
+        """Raises NotMigrated where its table is not there."""
+        if self._targets is None:
             keep = self.settings.sync_evidence == "keep"
-            self._targets[name] = self.database.look(
-                lambda cursor: target(cursor, self.account, entity, keeps_evidence=keep)
-            )
+            self._targets = self.database.look(lambda cursor: targets(cursor, self.account, keeps_evidence=keep))
+        entity = self.account.entity(name)
+        if name not in self._targets:
+            raise NotMigrated(f"the table {self.account.schema}.{entity.name} is not there")
         return self._targets[name]
 
     def rows_of(self, target: Target, did: Mapping[str, Any]) -> int:

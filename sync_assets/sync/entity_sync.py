@@ -22,9 +22,10 @@ from sync_assets.load.batch import Misread, batch
 from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import BadValue
 from sync_assets.load.ledger import Ledger
-from sync_assets.load.look_up import changed
+from sync_assets.load.look_up import look
 from sync_assets.load.prepared import Mostly, Prepared, prepared
 from sync_assets.load.slow_path import keep, reject, write_slowly
+from sync_assets.load.standing import Standing, standing
 from sync_assets.load.state import State
 from sync_assets.load.upsert import Counts, seen_again, write
 from sync_assets.sync.beginning import led
@@ -67,6 +68,7 @@ class EntitySync:
         self._withheld: list[str] = []
         self._followed: datetime | None = None
         self.written = Written(MOST if ledger.leased else None)
+        self.standing = Standing()
         self._departures = Departures(self, lambda pages: self._commit(pages, self._prepared(pages)))
 
     @property
@@ -110,21 +112,19 @@ class EntitySync:
         self._link()
 
     def close(self) -> Outcome:
+        self.outcome.waiting = self.standing.waiting
         if not self.ledger.leased:
             self.outcome.totals = self.ledger.close("success", **self._effort())
             self.outcome.rows = self.connection.rows_of(self.target, self.outcome.totals)
             return self.outcome
-        stored = sql.SQL("select count(*), max(source_changed_at) from {}").format(self.target.table)
-        rows, newest = self.connection.database.query(stored)
-        newest = self._followed if self.entity.follows else newest
-        self.outcome.rows = rows
+        newest = self._followed if self.entity.follows else self.standing.newest
+        began = self.state.swept_since or self._began
+        self.outcome.rows = rows = self.standing.rows or 0
         self.outcome.totals = self.ledger.close(
             "success",
             whole=self._complete,
             rows=rows,
-            watermark=surely_read(
-                self.entity, self.request, newest=newest, began=self.state.swept_since or self._began
-            ),
+            watermark=surely_read(self.entity, self.request, newest=newest, began=began),
             rights=self.connection.rights,
             **self._effort(),
         )
@@ -215,18 +215,19 @@ class EntitySync:
         self._committed(counts)
 
     def _write(self, pages: list[Page], ready: Prepared, slow: bool, cursor: Cursor) -> Counts:
-        if not self.ledger.begin_commit(cursor):
-            return Counts()
         found = ready.found
         new = ready.new if self._mostly == "new" and not slow else None
-        rows = changed(cursor, self.target, found.rows, ready.look_ups) if new is None else new
+        met = look(cursor, self.target, self.ledger.begin(cursor), found.rows, ready.look_ups, new)
+        if not self.ledger.begun(met.stands):
+            return Counts()
+        rows = met.changed
         found.must_be_sure(rows)
         self.written.add((row.key for row in rows) if self.ledger.leased else found.rows)
         self._mostly = "unchanged" if 2 * len(rows) <= len(found.rows) else "held" if rows[0].held else "new"
         log_id = self.state.log_id
         if pages[0].read.shape != self.entity.pushed_shape:  # what its sender leaves out teaches nothing of the API
             counted = ready.alike if len(rows) == len(found.rows) else None
-            rows, notes = drift.watch(cursor, self.connection.account.name, self.entity.name, rows, counted)
+            rows, notes = drift.watch(cursor, self.target, rows, met.fields, counted)
             for note in notes:
                 self.outcome.remark(note)
         counts = (write_slowly if slow else write)(cursor, self.target, rows, log_id)
@@ -284,16 +285,15 @@ class EntitySync:
         if self._progress:
             self._progress(self.entity.name, self._totals, self._measured.requests)
 
-    # Links
-
     def _link(self) -> None:
         goals = [(link, self.connection.target(link.to)) for link in self.entity.links]
 
-        def work(cursor: Cursor) -> None:
+        def work(cursor: Cursor) -> Standing:
             parents.settle(cursor, self.target)
             for link, parent in goals:
                 parents.note_missing(cursor, self.target, parent, link, self.state.log_id, self.written.keys)
                 if self.ledger.leased:
                     parents.no_longer_asked_for(cursor, self.target, parent, link)
+            return standing(cursor, self.target, counted=self.ledger.leased)
 
-        self.connection.database.transaction(work)
+        self.standing = self.connection.database.look(work)

@@ -17,7 +17,7 @@ from sync_assets.account import Account
 from sync_assets.load import parents
 from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
-from sync_assets.load.target import target
+from sync_assets.load.target import targets
 
 SAMPLE = 5
 
@@ -113,10 +113,10 @@ def report(database: Database, accounts: Sequence[Account], also: Collection[str
 
 def _of_account(cursor: Cursor, account: Account) -> list[Orphans]:
     found = []
-    targets = {entity.name: target(cursor, account, entity) for entity in account.entities}
-    for child in targets.values():
+    stored = targets(cursor, account)
+    for child in stored.values():
         for link in child.entity.links:
-            parent = targets[link.to]
+            parent = stored[link.to]
             columns = ", ".join(link.names)
             statement = sql.SQL(LEADS_NOWHERE).format(
                 most=sql.Literal(SAMPLE),

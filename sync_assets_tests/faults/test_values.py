@@ -13,7 +13,7 @@ from sync_assets.extract import http
 from sync_assets.load.batch import Row
 from sync_assets.load.database import Database
 from sync_assets.load.look_up import changed
-from sync_assets.load.target import target
+from sync_assets.load.target import targets
 from sync_assets.load.upsert import write
 from sync_assets.sandbox.faults import Fault
 from sync_assets_tests.company import Company
@@ -266,7 +266,7 @@ def test_v9_sixty_six_thousand_rows_need_no_parameters(company: Company) -> None
     rows = {str(i): Row(str(i), b'{"id":%d}' % i, i, Whole("/tags"), b"%016d" % i) for i in range(1, 66_001)}
     database = Database(company.database_url)
     try:
-        goal = database.transaction(lambda cursor: target(cursor, company.accounts["kaiten"], company.entity("tags")))
+        goal = database.transaction(lambda cursor: targets(cursor, company.accounts["kaiten"])["tags"])
         counts = database.transaction(lambda cursor: write(cursor, goal, changed(cursor, goal, rows), 1))
         assert counts.created == 66_000
         assert database.transaction(lambda cursor: changed(cursor, goal, rows)) == []

@@ -15,7 +15,7 @@ from sync_assets.load.batch import batch
 from sync_assets.load.database import Database
 from sync_assets.load.look_up import changed
 from sync_assets.load.slow_path import write_slowly
-from sync_assets.load.target import Target, target
+from sync_assets.load.target import Target, targets
 from sync_assets.load.upsert import Counts, write
 
 LIST = Whole("/by-hand")
@@ -24,7 +24,7 @@ LIST = Whole("/by-hand")
 class Hand:
     def __init__(self, database: Database, account: Account, entity: Entity) -> None:
         self.database = database
-        self.target: Target = database.transaction(lambda cursor: target(cursor, account, entity))
+        self.target: Target = database.transaction(lambda cursor: targets(cursor, account)[entity.name])
         self._seen = itertools.count(1)
 
     def page(self, *records: Any, seen: int | None = None, read: Whole | ById = LIST) -> Page:

@@ -19,6 +19,7 @@ from sync_assets.errors import AlreadyRunning, FencedOff, SyncError
 from sync_assets.load import ledger as ledger_module
 from sync_assets.load.database import Database
 from sync_assets.load.ledger import Ledger
+from sync_assets.load.state import SWEEP_LIFE
 from sync_assets.load.upsert import Counts
 from sync_assets.sync import Outcome
 from sync_assets_tests.company import Company
@@ -134,16 +135,16 @@ def test_a_writer_that_was_fenced_off_rolls_back_and_writes_nothing(company: Com
 def test_a_fenced_off_sync_ends_failed_and_its_successor_is_whole(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin, taken = Ledger.begin_commit, []
+    begin, taken = Ledger.begin, []
 
-    def taken_over(self: Ledger, cursor: Any) -> bool:
+    def taken_over(self: Ledger, cursor: Any) -> Any:
         if self._entity == "cards" and not taken:
             taken.append(1)
             company.query("update sync.metadata set lease_fence = lease_fence + 1 where entity = 'cards'")
         return begin(self, cursor)
 
     company.synced(only=("spaces", "users", "card_types", "tags", "property_definitions", "boards", "columns", "lanes"))
-    monkeypatch.setattr(Ledger, "begin_commit", taken_over)
+    monkeypatch.setattr(Ledger, "begin", taken_over)
     error = company.sync("full", only="cards")["cards"]
     assert isinstance(error, FencedOff)
     assert company.count("cards") == 0
@@ -202,7 +203,7 @@ def test_a_sweep_of_yesterday_starts_afresh(broken: Company) -> None:
     broken.query(
         "update sync.metadata set cursor = jsonb_set(cursor, '{saved}', to_jsonb((cursor ->> 'saved')::float8 - %s))"
         " where cursor is not null",
-        [ledger_module.SWEEP_LIFE],
+        [SWEEP_LIFE],
     )
     outcome = broken.synced("full", only="cards")["cards"]
     assert outcome.note == ""
