@@ -253,9 +253,9 @@ def test_a_sync_that_finds_nothing_new_writes_no_row_and_little_log(make_company
     company = make_company(make_sandbox(cards=1000))
     company.synced()
     before = company.query("select id, xmin::text, ctid::text, synced_at from kaiten.cards order by id")
-    [(start,)] = company.query("select pg_current_wal_lsn()")
+    [(start,)] = company.query("select pg_current_wal_insert_lsn()")
     totals = company.synced(only="cards")["cards"].totals
-    [(written,)] = company.query("select pg_current_wal_lsn() - %s::pg_lsn", [start])
+    [(written,)] = company.query("select pg_current_wal_insert_lsn() - %s::pg_lsn", [start])
     assert totals["unchanged"] == totals["fetched"] == len(before) == 1000
     assert company.query("select id, xmin::text, ctid::text, synced_at from kaiten.cards order by id") == before
     assert written < MEGABYTE
