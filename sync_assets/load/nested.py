@@ -8,10 +8,11 @@ from typing import Any
 from psycopg2 import sql
 
 from sync_assets.entity import Inside
+from sync_assets.load import stage
 from sync_assets.load.cursor import Cursor
 from sync_assets.load.slow_path import reject
 from sync_assets.load.target import Target
-from sync_assets.load.upsert import Counts, decide, open_stage
+from sync_assets.load.upsert import Counts, decide
 
 FOUND = """
 create temp table if not exists sync_found (key text, doc jsonb, seen bigint) on commit delete rows
@@ -54,7 +55,7 @@ def derive(
 ) -> Derived:
     """Brings the entity in line with its parents' stored records; what is no longer in them is for `deletions`."""
     cursor.later(sql.SQL("set local search_path = {}").format(sql.Identifier(target.schema)))
-    open_stage(cursor)
+    stage.opened(cursor)
     cursor.later(FOUND)
     cursor.later("delete from sync_found")
     paths = sql.SQL(" union all ").join(
@@ -75,7 +76,7 @@ def derive(
     same_key = target.same_key("t", target.parts("f.key"))
     cursor.execute(sql.SQL(STAGE_DIFFERENT).format(table=target.table, same_key=same_key))
     staged = cursor.rowcount
-    counts = decide(cursor, target, sync_id, staged) if staged else Counts()
+    counts = decide(cursor, target, sync_id, stage.in_table(staged)) if staged else Counts()
     counts.unchanged += distinct - staged
     counts.repeated += keyed - distinct
     counts.rejected += total - keyed

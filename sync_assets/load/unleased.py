@@ -8,22 +8,30 @@ they hold; its lock orders a commit with its repetition.
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 from psycopg2 import sql
 
+from sync_assets.load import lease
 from sync_assets.load.cursor import Cursor
 from sync_assets.load.database import Database
-from sync_assets.load.holder import this_process
 from sync_assets.load.ledger import Ledger
 from sync_assets.load.lost import close_lost
 from sync_assets.load.state import State
 
 OPEN = """
-insert into sync.logs (account, system, entity, kind, run_id, holder, lease_until)
-values (%s, %s, %s, %s, %s, %s, clock_timestamp() + make_interval(secs => %s)) returning id, nextval('sync.seen')
+with logged as (
+  insert into sync.logs (account, system, entity, kind, run_id, holder, lease_until)
+  values (%(account)s, %(system)s, %(entity)s, %(kind)s, %(run_id)s, %(holder)s,
+          clock_timestamp() + make_interval(secs => %(seconds)s))
+  returning id
+)
+select logged.id, nextval('sync.seen'), m.last_full_at, m.rows, m.rights, m.account is not null,
+       exists (select from sync.logs where account = %(account)s and entity = %(entity)s and status = 'running'
+                  and holder is not null)
+  from logged left join sync.metadata m on m.account = %(account)s and m.entity = %(entity)s
 """
-
-STANDS = "select last_full_at, rows, rights from sync.metadata where account = %s and entity = %s"
 
 RENEW = """
 update sync.logs set lease_until = clock_timestamp() + make_interval(secs => %s) where id = %s and status = 'running'
@@ -39,7 +47,11 @@ class Unleased(Ledger):
     lost = "this sync was given up for lost"
 
     def open(self) -> State:
-        self.state = self._database.transaction(self._open)
+        given = self._asked.given
+        log_id, seen, *stands, known, others = self._database.query(OPEN, given)
+        if others or not known:
+            self._database.transaction(partial(self._settle_in, log_id, given))
+        self.state = State(log_id, 0, None, None, log_id, seen, None, *stands)
         return self.state
 
     def renew(self, database: Database) -> None:
@@ -68,19 +80,6 @@ class Unleased(Ledger):
     ) -> None:
         """Of the entity it says nothing: neither how many rows it has nor how far it was read."""
 
-    def _open(self, cursor: Cursor) -> State:
-        close_lost(cursor, self._account, self._entity, leased=False)
-        where = (self._account, self._entity)
-        cursor.execute(STANDS, where)
-        stands = cursor.fetchone()
-        if stands is None:
-            # What is learnt of the entity's fields has its place there.
-            cursor.later(
-                "insert into sync.metadata (account, entity, system) values (%s, %s, %s) on conflict do nothing",
-                (*where, self._system),
-            )
-        cursor.execute(OPEN, (self._account, self._system, self._entity, self._kind, self._run_id,
-                              this_process(self._run_id), self._lease))  # fmt: skip
-        log_id, seen = cursor.fetchone() or (0, 0)
-        last_full_at, rows, rights = stands or (None, None, None)
-        return State(log_id, 0, None, None, log_id, seen, None, last_full_at, rows, rights)
+    def _settle_in(self, log_id: int, given: dict[str, Any], cursor: Cursor) -> None:
+        cursor.later(lease.FIRST, given)  # what is learnt of the entity's fields has its place there
+        close_lost(cursor, self._account, self._entity, leased=False, but=log_id)

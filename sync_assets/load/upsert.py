@@ -1,4 +1,4 @@
-"""Decides before it writes: unchanged records cost one look-up by key; the rest pass a staging table in one statement.
+"""Decides before it writes: unchanged records cost one look-up by key; the rest are judged in one statement.
 
 Guard: content wins when its source time is newer, or equal (no time counts as equal) and it was asked for later. So a
 page that was read before a webhook and loaded after it loses; nor does it bring back who was looked for since in vain.
@@ -8,37 +8,24 @@ What the API shows wins over what was pushed before.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg2
 from psycopg2 import sql
 
 from sync_assets import crash
-from sync_assets.load import changes
+from sync_assets.load import changes, stage
 from sync_assets.load.batch import SEEN, Row
 from sync_assets.load.cursor import Cursor
 from sync_assets.load.target import Target
 
-# Documents lie in the row itself where they fit its page, and uncompressed beside it where they do not.
-STAGE = """
-do $$ begin
-  if to_regclass('pg_temp.sync_stage') is null then
-    create temp table sync_stage (key text, doc text, hash bytea, seen bigint, shape text, omits text[], adds text[])
-      with (toast_tuple_target = 8160) on commit delete rows;
-    alter table sync_stage alter column doc set storage external;
-  end if;
-end $$
-"""
-
 COPY_HEADER, COPY_END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
 
-# Rows are locked in key order first, so that two of our own writers cannot wait for each other in a ring. The limit is
-# no limit: it tells the planner how many rows are staged, who would guess 20,000 and read the whole target for a few.
+# Rows are locked in key order first, so that two of our own writers cannot wait for each other in a ring.
 LOCK = """
-select 1 from {table} t
-  join (select * from sync_stage limit %(staged)s) s on {same_key}
- order by {keys} for update of t
+select 1 from {table} t join ({staged}) s on {same_key} order by {keys} for update of t
 """
 
 # Each jsonb operator takes a document apart and builds it anew, so none is applied that has nothing to do. `offset 0`
@@ -52,7 +39,7 @@ with judged as materialized (
                   then case when s.adds = '{{}}' then s.doc::jsonb else s.doc::jsonb - s.adds end
                   else sync.carried(t.raw_json, s.doc::jsonb - s.adds, s.omits)
              end as doc
-        from (select * from sync_stage limit %(staged)s) s left join {table} t on {same_key}
+        from ({staged}) s left join {table} t on {same_key}
       offset 0
     ) incoming
 ), renewed as (
@@ -70,7 +57,7 @@ select (select count(*) from renewed), {outcome}
 TAKE = """
 with to_write as not materialized (
   select key, case when adds = '{{}}' then doc::jsonb else doc::jsonb - adds end as doc, hash, seen, shape
-    from sync_stage
+    from ({staged}) s
 ), written as ({written}){told}
 select 0, {outcome}
 """
@@ -98,7 +85,7 @@ select exists (select from sync.tombstones where account = %(account)s and entit
   from (select) one left join ({wanted}) told on true
 """
 NOT_ASKED = sql.SQL("null::boolean")
-STAGED_IS_HELD = "exists (select from (select * from sync_stage limit %(staged)s) s join {table} t on {same_key})"
+STAGED_IS_HELD = "exists (select from ({staged}) s join {table} t on {same_key})"
 
 NOT_BURIED = """
 not exists (select from sync.tombstones b
@@ -145,11 +132,15 @@ def write(cursor: Cursor, target: Target, rows: list[Row], sync_id: int) -> Coun
         heeded = _heeded(cursor, target)
         if not heeded.buried and not heeded.telling and _taken_straight(cursor, target, rows, sync_id):
             return Counts(created=len(rows))
-    open_stage(cursor)
-    columns = sql.SQL("key, doc, hash, seen, shape, omits, adds")
-    _copy(cursor, sql.Identifier("sync_stage"), columns, [row.staged for row in rows])
+    staged = stage.few(cursor, rows) if stage.are_few(rows) else _staged(cursor, rows)
     crash.point("after stage")
-    return decide(cursor, target, sync_id, len(rows))
+    return decide(cursor, target, sync_id, staged)
+
+
+def _staged(cursor: Cursor, rows: list[Row]) -> stage.Staged:
+    stage.opened(cursor)
+    _copy(cursor, stage.TABLE, stage.COLUMNS, [row.staged for row in rows])
+    return stage.in_table(len(rows))
 
 
 def _taken_straight(cursor: Cursor, target: Target, rows: list[Row], sync_id: int) -> bool:
@@ -182,26 +173,21 @@ def _copy(cursor: Cursor, table: sql.Identifier, columns: sql.SQL, rows: list[by
     cursor.copy_expert(statement, io.BytesIO(copied), len(copied) + 1)
 
 
-def open_stage(cursor: Cursor) -> None:
-    cursor.later(STAGE)
-    cursor.later("delete from sync_stage")
-
-
-def decide(cursor: Cursor, target: Target, sync_id: int, staged: int) -> Counts:
-    """Loads the staging table into the target. Rows that are neither written nor the same are stale."""
+def decide(cursor: Cursor, target: Target, sync_id: int, staged: stage.Staged) -> Counts:
+    """Loads what is staged into the target. Rows that are neither written nor the same are stale."""
     same_key = target.same_key("t", target.parts("s.key"))
     entity = target.entity
     given = {
         "sync_id": sync_id,
-        "staged": staged,
         "volatile": list(entity.volatile),
         "pushed": entity.pushed_shape,
         **_whose(target),
+        **staged.given,
     }
-    cursor.later(sql.SQL(LOCK).format(table=target.table, same_key=same_key, keys=target.key_columns("t")), given)
+    these = {"table": target.table, "same_key": same_key, "staged": staged.keys}
+    cursor.later(sql.SQL(LOCK).format(**these, keys=target.key_columns("t")), given)
     # Asked behind the locks: whoever was burying one of these rows has ended.
-    held = sql.SQL(STAGED_IS_HELD).format(table=target.table, same_key=same_key)
-    heeded = _heeded(cursor, target, held, staged)
+    heeded = _heeded(cursor, target, sql.SQL(STAGED_IS_HELD).format(**these), staged.given)
     telling = heeded.telling
     names = {
         "table": target.table,
@@ -213,6 +199,7 @@ def decide(cursor: Cursor, target: Target, sync_id: int, staged: int) -> Counts:
     cursor.execute(
         sql.SQL(DECIDE if heeded.held else TAKE).format(
             **names,
+            staged=staged.rows,
             same_key=same_key,
             same_judged=target.same_key("t", target.parts("j.key")),
             written=sql.SQL(WRITTEN).format(**names),
@@ -229,7 +216,7 @@ def decide(cursor: Cursor, target: Target, sync_id: int, staged: int) -> Counts:
     if born and heeded.buried:
         cursor.later(FORGET_TOMBSTONES, _whose(target) | {"keys": born})
     crash.point("after upsert")
-    return Counts(created=created, updated=updated, unchanged=same, stale=staged - same - created - updated)
+    return Counts(created=created, updated=updated, unchanged=same, stale=staged.count - same - created - updated)
 
 
 def seen_again(cursor: Cursor, target: Target, rows: Iterable[Row]) -> None:
@@ -246,10 +233,12 @@ class _Heeded:
     telling: changes.Telling | None
 
 
-def _heeded(cursor: Cursor, target: Target, held: sql.Composable = NOT_ASKED, staged: int = 0) -> _Heeded:
+def _heeded(
+    cursor: Cursor, target: Target, held: sql.Composable = NOT_ASKED, given: Mapping[str, Any] | None = None
+) -> _Heeded:
     """What a write must heed, asked at one go."""
     statement = sql.SQL(HEEDED).format(held=held, wanted=changes.wanted(target))
-    cursor.execute(statement, _whose(target) | {"staged": staged})
+    cursor.execute(statement, {**_whose(target), **(given or {})})
     buried, is_held, *told = cursor.fetchone() or (False, False, None, None)
     return _Heeded(buried, bool(is_held), changes.Telling(*told) if told[0] else None)
 

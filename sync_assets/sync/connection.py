@@ -88,7 +88,7 @@ class Connected:
             trust=lambda: require_trust(self.meter, account.name, account.settings.sent()),
         )
         self.ahead = Ahead(self.door)
-        self._targets: dict[str, Target] | None = None
+        self._targets: dict[str, Target] = {}
         self.names: dict[str, tuple[float, tuple[str, ...]]] = {}  # of `named.names_of`: when they were told, and which
         self._rows: dict[str, int] = {}
         self._preflight: SyncError | Literal["passed"] | None = None
@@ -128,13 +128,15 @@ class Connected:
             raise copy(e) from None
 
     def target(self, name: str) -> Target:
-        """Raises NotMigrated where its table is not there."""
-        if self._targets is None:
-            keep = self.settings.sync_evidence == "keep"
-            self._targets = self.database.look(lambda cursor: targets(cursor, self.account, keeps_evidence=keep))
-        entity = self.account.entity(name)
+        """Those that its links lead to will be needed too, and are looked up along. Raises NotMigrated."""
         if name not in self._targets:
-            raise NotMigrated(f"the table {self.account.schema}.{entity.name} is not there")
+            names = {name, *(link.to for link in self.account.entity(name).links)} - self._targets.keys()
+            keep = self.settings.sync_evidence == "keep"
+            self._targets |= self.database.look(
+                lambda cursor: targets(cursor, self.account, sorted(names), keeps_evidence=keep)
+            )
+        if name not in self._targets:
+            raise NotMigrated(f"the table {self.account.schema}.{name} is not there")
         return self._targets[name]
 
     def rows_of(self, target: Target, did: Mapping[str, Any]) -> int:

@@ -113,7 +113,7 @@ def report(database: Database, accounts: Sequence[Account], also: Collection[str
 
 def _of_account(cursor: Cursor, account: Account) -> list[Orphans]:
     found = []
-    stored = targets(cursor, account)
+    stored = targets(cursor, account, [entity.name for entity in account.entities])
     for child in stored.values():
         for link in child.entity.links:
             parent = stored[link.to]

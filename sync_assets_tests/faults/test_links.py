@@ -105,7 +105,7 @@ def test_l1_unreachable_is_not_gone(grown: Company) -> None:
             "insert into sync.missing_parents (account, entity, key, child_entity, child_columns)"
             " values ('kaiten', 'boards', '7', 'cards', 'board_id'), ('kaiten', 'boards', '8', 'cards', 'board_id')"
         )
-        boards = database.transaction(lambda c: targets(c, account)["boards"])
+        boards = database.transaction(lambda c: targets(c, account, ["boards"])["boards"])
         found = {"7": ("unreachable", "the token may not read this (403)"), "8": ("gone", "404")}
         database.transaction(lambda c: parents.tried(c, boards, found))
         assert [(key, state) for key, _, _, state, *_ in waiting(grown)] == [(7, "unreachable"), (8, "gone")]

@@ -266,7 +266,7 @@ def test_v9_sixty_six_thousand_rows_need_no_parameters(company: Company) -> None
     rows = {str(i): Row(str(i), b'{"id":%d}' % i, i, Whole("/tags"), b"%016d" % i) for i in range(1, 66_001)}
     database = Database(company.database_url)
     try:
-        goal = database.transaction(lambda cursor: targets(cursor, company.accounts["kaiten"])["tags"])
+        goal = database.transaction(lambda cursor: targets(cursor, company.accounts["kaiten"], ["tags"])["tags"])
         counts = database.transaction(lambda cursor: write(cursor, goal, changed(cursor, goal, rows), 1))
         assert counts.created == 66_000
         assert database.transaction(lambda cursor: changed(cursor, goal, rows)) == []

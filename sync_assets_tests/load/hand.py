@@ -24,7 +24,7 @@ LIST = Whole("/by-hand")
 class Hand:
     def __init__(self, database: Database, account: Account, entity: Entity) -> None:
         self.database = database
-        self.target: Target = database.transaction(lambda cursor: targets(cursor, account)[entity.name])
+        self.target: Target = database.transaction(lambda cursor: targets(cursor, account, [entity.name])[entity.name])
         self._seen = itertools.count(1)
 
     def page(self, *records: Any, seen: int | None = None, read: Whole | ById = LIST) -> Page:

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sync_assets.entity import ById, Entity, Whole
-from sync_assets.load.batch import batch
+from sync_assets.load import stage
+from sync_assets.load.batch import Row, batch
 from sync_assets.load.look_up import changed
 from sync_assets.load.migrations import FOLDER
 from sync_assets.load.upsert import Counts, write
@@ -23,8 +24,16 @@ T1, T2, T3 = (f"2025-01-01T00:00:0{n}.000Z" for n in (1, 2, 3))
 MEGABYTE = 1 << 20
 
 
+@pytest.fixture(params=[True, False], ids=["few", "many"])
+def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether changed records are judged where they come or in a table of their own: nobody can tell it."""
+    if not request.param:
+        monkeypatch.setattr(stage, "MOST", 0)
+    return bool(request.param)
+
+
 @pytest.fixture
-def hands(company: Company) -> Iterator[Callable[..., Hand]]:
+def hands(company: Company, few: bool) -> Iterator[Callable[..., Hand]]:
     with ExitStack() as ends:
 
         def make(entity: str | Entity = "tags", account: str = "kaiten", **changes: Any) -> Hand:
@@ -64,14 +73,23 @@ def test_where_another_writer_was_first_with_a_key_the_newer_sight_wins(tags: Ha
     assert [(r["id"], r["name"]) for r in tags.raw()] == [(1, "first"), (2, "a")]
 
 
-def test_new_records_go_straight_into_their_table_and_others_past_the_staging_table(tags: Hand) -> None:
+def test_new_records_go_straight_into_their_table_and_only_many_others_pass_one_before(tags: Hand, few: bool) -> None:
     def has_a_stage() -> bool:
         return bool(tags.database.query("select to_regclass('pg_temp.sync_stage') is not null")[0])
 
     assert tags.load(tag(1), tag(2)) == counts(created=2)
     assert not has_a_stage()
     assert tags.load(tag(2, "b", T2), tag(3)) == counts(created=1, updated=1)
-    assert has_a_stage()
+    assert has_a_stage() != few
+
+
+def test_few_are_few_in_number_and_in_bytes() -> None:
+    def rows(count: int, size: int) -> list[Row]:
+        return [Row(str(n), b"x" * size, n, LIST, b"") for n in range(count)]
+
+    most, most_bytes = stage.MOST, stage.MOST_BYTES
+    assert stage.are_few(rows(most, 1)) and stage.are_few(rows(2, most_bytes // 2))
+    assert not stage.are_few(rows(most + 1, 1)) and not stage.are_few(rows(2, most_bytes // 2 + 1))
 
 
 GUARD = [
