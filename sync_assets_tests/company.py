@@ -234,7 +234,9 @@ class Company:
             fields = FIELDS.get(entity, self.entity(entity, account).keys)
             held = self.raw(entity, account) if entity == "products" else {}
             return {_key(r, fields, number): r for r in bitrix(told, entity, held)}
-        renamed = [{names.get(name, name): value for name, value in r.items()} for r in told(entity)]
+        renamed = told(entity)
+        if names:
+            renamed = [{names.get(name, name): value for name, value in r.items()} for r in renamed]
         spell = str if system == "worksection" else (lambda v: v)
         return {_key(r, self.entity(entity, account).keys, spell): r for r in renamed}
 

@@ -7,6 +7,7 @@ on: an edited file, or a database that knows files this code does not, is refuse
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -59,36 +60,55 @@ def _checksum(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-@lru_cache(256)
-def _read(path: str, _changed_ns: int, _size: int) -> str:
-    """As it was when it was changed last: every run of every account asks whether all of them are applied."""
-    return Path(path).read_text(encoding="utf-8")
+@dataclass(frozen=True, order=True)
+class _File:
+    """A file as it was when it was changed last: every run of every account asks whether all of them are applied."""
+
+    name: str  # within the folder
+    path: str
+    changed_ns: int
+    size: int
 
 
 def migrations(accounts: Sequence[Account], folder: Path = FOLDER) -> list[Migration]:
     """What a database with these accounts needs, in order; the user's own files (`local/`) come last."""
+    ours = [file for file in _files(folder) if file.name[0].isdigit()]
+    own = _files(folder / "local", "local/")
+    return list(_wanted((*ours, *own), tuple((account.system.name, account.schema) for account in accounts)))
+
+
+def _files(folder: Path, within: str = "") -> list[_File]:
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        found = [(within + entry.name, entry.path, entry.stat()) for entry in entries if entry.name.endswith(".sql")]
+    return sorted(_File(name, path, stat.st_mtime_ns, stat.st_size) for name, path, stat in found)
+
+
+@lru_cache(64)
+def _wanted(files: tuple[_File, ...], accounts: tuple[tuple[str, str], ...]) -> tuple[Migration, ...]:
+    """`accounts`: the system and the schema of each."""
     found: list[Migration] = []
-    for path in [*sorted(folder.glob("[0-9]*.sql")), *sorted(folder.glob("local/*.sql"))]:
-        file = path.stat()
-        text = _read(str(path), file.st_mtime_ns, file.st_size)
+    for file in files:
+        text = Path(file.path).read_text(encoding="utf-8")
         scope = text.partition("\n")[0].removeprefix("-- scope:").strip()
-        name = path.relative_to(folder).as_posix()
+        folder, _, stem = file.name.removesuffix(".sql").rpartition("/")
         if scope == "database":
-            found.append(Migration(name, "", text))
+            found.append(Migration(file.name, "", text))
         elif scope == "account":
-            system = path.stem.partition("_")[2].split("_")[0]
+            system = stem.partition("_")[2].split("_")[0]
             if not system:
                 raise MigrationMismatch(
-                    f"{name} does not say whose tables it is about",
-                    next_step=f"call it sql/{path.parent.relative_to(folder).as_posix()}/NNN_<system>_<what>.sql",
+                    f"{file.name} does not say whose tables it is about",
+                    next_step=f"call it sql/{folder or '.'}/NNN_<system>_<what>.sql",
                 )
-            found += [Migration(name, a.schema, text) for a in accounts if a.system.name == system]
+            found += [Migration(file.name, schema, text) for name, schema in accounts if name == system]
         else:
             raise MigrationMismatch(
-                f"the first line of {name} must be '-- scope: database' or '-- scope: account'",
-                next_step=f"correct the first line of sql/{name}",
+                f"the first line of {file.name} must be '-- scope: database' or '-- scope: account'",
+                next_step=f"correct the first line of sql/{file.name}",
             )
-    return found
+    return tuple(found)
 
 
 def migrate(database: Database, accounts: Sequence[Account], folder: Path = FOLDER) -> list[Migration]:
