@@ -46,7 +46,7 @@ class Misread(Exception):
 
 @dataclass
 class Row:
-    """A record on its way to the staging table."""
+    """A record on its way to Postgres."""
 
     key: str
     record: bytes | msgspec.Raw
