@@ -27,6 +27,11 @@ select nextval('sync.seen'), coalesce((select extract(epoch from greatest(paused
 """
 """Without a limit nothing is reserved; the pauses that the source asks for hold all the same."""
 
+LOOK_AGAIN = 0.5
+"""Seconds after which a pause that another process was asked to keep is seen where there is no limit."""
+
+NUMBER = "select nextval('sync.seen')"
+
 MARGIN = 1.02
 """Requests leave 2 % slower than the limit: the source's clock and the network jitter decide, not ours."""
 
@@ -70,6 +75,7 @@ class Budget:
         self._slots: dict[str, deque[float]] = {b.name: deque() for b in buckets}
         self._taken: dict[str, tuple[int, float]] = {}
         self._next: dict[str, float] = {}  # when the next request may leave after those that have left
+        self._open: dict[str, float] = {}  # when a bucket without a limit was looked at last and found without a pause
         self.waited = 0.0
         self.paced = Stopwatch()
         self.paused = Stopwatch()
@@ -86,10 +92,10 @@ class Budget:
                 with self._lock:
                     self._known(bucket)
                     if not self._gap(bucket):
-                        seen, back = self._query(AT_ONCE, (self._account, bucket))
+                        seen, back = self._at_once(bucket)
                         if back <= 0:
                             self.waited += time.monotonic() - waiting_since
-                            return int(seen)
+                            return seen
                     elif at is None:
                         at, back = self._next_slot(bucket)
                     if at is not None and (back := max(at - time.monotonic(), self._too_soon(bucket))) <= 0:
@@ -129,6 +135,7 @@ class Budget:
             for name in self._buckets if bucket is None else (bucket,):
                 self._known(name)
                 self._slots[name].clear()
+                self._open.pop(name, None)
                 self._query("select sync.pause(%s, %s, %s, %s)", (self._account, name, min(seconds, 86_400.0), why))
 
     def allow(self, bucket: str, rate: float) -> None:
@@ -158,8 +165,18 @@ class Budget:
         rate = self._buckets[name].rate
         return MARGIN / rate if rate else 0.0
 
+    def _at_once(self, name: str) -> tuple[int, float]:
+        """The number of a request that leaves now, and for how many seconds it may not."""
+        now = time.monotonic()
+        if now - self._open.get(name, -LOOK_AGAIN) < LOOK_AGAIN:
+            return int(self._query(NUMBER)[0]), 0.0
+        seen, back = self._query(AT_ONCE, (self._account, name))
+        if back <= 0:
+            self._open[name] = now
+        return int(seen), float(back)
+
     def _leave(self, name: str) -> int:
-        seen = int(self._query("select nextval('sync.seen')")[0])
+        seen = int(self._query(NUMBER)[0])
         gap, (slots, seconds) = self._gap(name), self._taken.get(name, (0, 0.0))
         self._taken[name] = slots + 1, seconds + gap
         self._next[name] = max(self._next.get(name, 0.0), time.monotonic()) + gap

@@ -9,7 +9,7 @@ import pytest
 
 from sync_assets.entity import Bucket
 from sync_assets.errors import Throttled
-from sync_assets.extract.budget import HORIZON, Budget, Stopped
+from sync_assets.extract.budget import HORIZON, LOOK_AGAIN, Budget, Stopped
 from sync_assets.load.database import Database
 
 
@@ -84,6 +84,18 @@ def test_a_pause_is_for_everybody_on_the_account(database: Database, rate: float
     other.take("api", stop=None, max_wait=5)
     assert time.monotonic() - started >= 0.5
     assert other.waited >= 0.5
+
+
+def test_without_a_limit_a_pause_that_another_was_told_of_is_seen_soon(database: Database) -> None:
+    told, other = budget(database, 0), budget(database, 0)
+    other.take("api", stop=None, max_wait=1)
+    told.pause("api", 60)
+    until = time.monotonic() + 2 * LOOK_AGAIN
+    with pytest.raises(Throttled):
+        while time.monotonic() < until:
+            other.take("api", stop=None, max_wait=1)
+    with pytest.raises(Throttled):
+        told.take("api", stop=None, max_wait=1)
 
 
 def test_a_later_shorter_pause_does_not_shorten_an_earlier_one(database: Database) -> None:
