@@ -159,9 +159,12 @@ class Database:
             return self._transaction(work, single=True)
 
     @contextmanager
-    def at_rest(self) -> Iterator[bool]:
-        """Whether nothing is under way here, not even of the thread that asks; nor does anything begin meanwhile."""
-        if not self._lock.acquire(blocking=False):
+    def at_rest(self, patience: float) -> Iterator[bool]:
+        """Whether nothing is under way here, not even of the thread that asks; nor does anything begin meanwhile.
+
+        What is under way may end within so many seconds.
+        """
+        if not self._lock.acquire(timeout=patience):
             yield False
             return
         try:
