@@ -101,7 +101,7 @@ class Budget:
                     if at is not None and (back := max(at - time.monotonic(), self._too_soon(bucket))) <= 0:
                         self.waited += time.monotonic() - waiting_since
                         return self._leave(bucket)
-                    held = at is None and self._is_paused(bucket)
+                    held = at is None and (not self._gap(bucket) or self._is_paused(bucket))
                 if at is None and back > max_wait:
                     raise Throttled(f"{self._why(bucket)}: {back:.0f} s more", seconds=back)
                 with self.paused if held else self.paced:

@@ -114,12 +114,10 @@ def departed(cursor: Cursor, target: Target, keys: Sequence[str], sync_id: int) 
         return
     given = {"account": target.account, "entity": target.entity.name, "keys": list(keys), "sync_id": sync_id}
     cursor.execute(WANTED, given)
-    if not (row := cursor.fetchone()):
-        return
-    who = Telling(*row)
-    revision = sql.SQL(REVISION).format(key=sql.SQL("b.key"))
-    cursor.later(sql.SQL(DEPARTED).format(revision=revision), given | {"system": who.system})
-    announce(cursor, target.account)
+    if row := cursor.fetchone():
+        revision = sql.SQL(REVISION).format(key=sql.SQL("b.key"))
+        cursor.later(sql.SQL(DEPARTED).format(revision=revision), given | {"system": row[0]})
+        announce(cursor, target.account)
 
 
 def announce(cursor: Cursor, account: str) -> None:

@@ -11,6 +11,7 @@ from psycopg2 import sql
 
 from sync_assets.account import Account
 from sync_assets.entity import Entity
+from sync_assets.errors import NotMigrated
 from sync_assets.load.cursor import Cursor
 
 RECORD = ("raw_json", "seen", "sync_id", "payload_hash", "payload_shape", "first_seen_at", "synced_at")
@@ -148,17 +149,20 @@ def key_array(keys: list[str]) -> str | list[str]:
 def targets(
     cursor: Cursor, account: Account, entities: Iterable[str], *, keeps_evidence: bool = True
 ) -> dict[str, Target]:
-    """Of those of these entities whose table is there: several cost hardly more than one.
+    """By the names of these entities: several cost hardly more than one. Raises NotMigrated where a table is not there.
 
     Who asks for more than is needed may wait for somebody's lock on a table that is none of their business.
     """
+    wanted = list(entities)
     cursor.later("set local search_path = ''")
-    cursor.execute(COLUMNS, {"schema": account.schema, "entities": list(entities)})
+    cursor.execute(COLUMNS, {"schema": account.schema, "entities": wanted})
     columns: dict[str, list[Column]] = {}
     seed = 0
     for name, *column, told in cursor:
         columns.setdefault(name, []).append(Column(*column))
         seed = told
+    if missing := set(wanted) - columns.keys():
+        raise NotMigrated(f"the table {account.schema}.{min(missing)} is not there")
     return {
         name: Target(account.name, account.schema, account.entity(name), tuple(found), keeps_evidence, seed)
         for name, found in columns.items()

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import product
 from typing import Any
 
 import pytest
@@ -40,11 +39,9 @@ def watermark(company: Company, entity: str = "contacts") -> datetime:
     return found
 
 
-@pytest.mark.parametrize(
-    ("order", "rows"),
-    [*product(["sorted"], [1, 199, 200, 201, 399, 450, 1000]), *product(["page", "all"], [1, 201, 1000])],
-)
-def test_p6_any_number_of_rows_may_share_a_millisecond(portal: tuple[Company, Sandbox], order: str, rows: int) -> None:
+@pytest.mark.parametrize("rows", [1, 199, 200, 201, 399, 450, 1000])
+@pytest.mark.parametrize("order", ["sorted", "page", "all"])
+def test_p6_any_number_of_rows_may_share_a_millisecond(portal: tuple[Company, Sandbox], rows: int, order: str) -> None:
     company, sandbox = portal
     ids = sandbox.world.hubspot.shelves["contacts"].ids
     sandbox.world.hubspot.stamp_all("contacts", ids[:rows], at=now())

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from io import StringIO
 
+import pytest
 from rich.console import Console
 
+from sync_assets.errors import NotMigrated
 from sync_assets.load.database import Database
 from sync_assets.upkeep.orphans import Orphans, Report, report
 from sync_assets.upkeep.tables import markdown, orphan_rows, table
@@ -68,6 +70,19 @@ def test_a_link_that_nobody_noted_yet_waits_and_a_parent_without_children_is_no_
     assert (own.rows, own.parents, own.sample, own.since, own.evidence) == (count, 1, [str(user)], None, None)
     grown.query("update kaiten.cards set raw_json = raw_json || '{\"owner_id\": null}' where owner_id = %s", (user,))
     assert "cards.owner_id waiting" not in links(reported(grown, "kaiten"))
+
+
+def test_a_table_that_is_not_there_is_named(make_company: Callable[..., Company]) -> None:
+    company = make_company()
+    company.query("drop table kaiten.tags cascade")
+    database = Database(company.database_url)
+    try:
+        with pytest.raises(NotMigrated, match=r"the table kaiten\.tags is not there"):
+            report(database, [*company.accounts.values()])
+    finally:
+        database.close()
+    assert isinstance(error := company.sync("full", only="tags")["tags"], NotMigrated)
+    assert "the table kaiten.tags is not there" in str(error)
 
 
 def test_tables_and_rows_of_accounts_that_nobody_connects_are_told(grown: Company) -> None:
