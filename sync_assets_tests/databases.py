@@ -12,19 +12,21 @@ from psycopg2 import sql
 from sync_assets.postgres import EmbeddedPostgres
 from sync_assets_tests.asking import asking, let_go
 
+Table = tuple[str, str]
+"""Schema and name."""
+
 STRUCTURE = """
-select (select array[count(*), max(oid::bigint)] from pg_class where relpersistence <> 't'),
-       (select md5(string_agg(oid || coalesce(relacl::text, ''), ',' order by oid)) from pg_class
-         where relpersistence <> 't'),
-       (select count(*) from pg_attribute a join pg_class c on c.oid = attrelid where relpersistence <> 't'),
+select (select array[count(*), max(oid::bigint), sum(relnatts), sum(hashtextextended(oid || relacl::text, 0))]
+          from pg_class where relpersistence <> 't'),
        (select array[count(*), max(oid::bigint)] from pg_proc),
        (select array[count(*), max(oid::bigint)] from pg_constraint),
-       (select md5(coalesce(string_agg(oid || tgenabled::text, ',' order by oid), '')) from pg_trigger),
+       (select array[count(*), max(oid::bigint)] from pg_attrdef),
+       (select sum(hashtextextended(oid || tgenabled::text, 0)) from pg_trigger),
        (select count(*) from pg_namespace where nspname !~ '^pg_(toast_)?temp_'),
        (select count(*) from pg_db_role_setting),
        (select count(*) from sync.migrations),
-       (select md5(coalesce(string_agg(m::text, ',' order by m::text), '')) from sync.status_map m),
-       (select md5(coalesce(string_agg(p::text, ',' order by p::text), '')) from sync.plain_columns p)
+       (select sum(hashtextextended(m::text, 0)) from sync.status_map m),
+       (select sum(hashtextextended(p::text, 0)) from sync.plain_columns p)
 """
 OTHERS = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
 FILLED = """
@@ -53,8 +55,9 @@ class Databases:
         self._structure[url] = _structure(url)
         return url
 
-    def give_back(self, url: str) -> None:
-        if _emptied(url, self._structure[url]):
+    def give_back(self, url: str, tables: list[Table] | None = None) -> None:
+        """`tables`: those that have rows, where that is known."""
+        if _emptied(url, self._structure[url], tables):
             self._free.append(url)
         else:
             let_go(url)
@@ -67,7 +70,7 @@ def _structure(url: str) -> object:
         return cursor.fetchone()
 
 
-def _emptied(url: str, structure: object) -> bool:
+def _emptied(url: str, structure: object, tables: list[Table] | None) -> bool:
     try:
         with asking(url) as cursor:
             cursor.execute(OTHERS)
@@ -76,14 +79,15 @@ def _emptied(url: str, structure: object) -> bool:
             cursor.execute(STRUCTURE)
             if cursor.fetchone() != structure:
                 return False
-            if full := [sql.Identifier(*name) for name in filled(cursor) if name not in ALWAYS]:
+            known = filled(cursor) if tables is None else tables
+            if full := [sql.Identifier(*name) for name in known if name not in ALWAYS]:
                 cursor.execute(sql.SQL("truncate {} restart identity").format(sql.SQL(", ").join(full)))
             return True
     except psycopg2.Error:
         return False
 
 
-def filled(cursor: Any) -> list[tuple[str, str]]:
+def filled(cursor: Any) -> list[Table]:
     """Schema and name of every table that has rows, or had some since it was last truncated.
 
     By the size of their files: to look into each of a hundred tables takes longer to plan than to do.

@@ -33,10 +33,10 @@ SYSTEMS: dict[str, Any] = {
 def main() -> None:
     arguments = argparse.ArgumentParser(prog="make bench", description=(__doc__ or "").splitlines()[0])
     arguments.add_argument("--quick", action="store_true", help="everything once and small: a smoke test, no figures")
-    arguments.add_argument("--only", choices=SYSTEMS, help="scenarios of one system, or of the receiver")
+    arguments.add_argument("--only", choices=SYSTEMS, nargs="+", help="scenarios of these systems, or of the receiver")
     arguments.add_argument("--json", type=Path, default=Path(".sync_assets/bench.json"), metavar="PATH")
     given = arguments.parse_args()
-    chosen = {name: module for name, module in SYSTEMS.items() if given.only in (None, name)}
+    chosen = {name: module for name, module in SYSTEMS.items() if given.only is None or name in given.only}
     plans = {name: module.QUICK if given.quick else module.FULL for name, module in chosen.items()}
     console = Console(width=None if Console().is_terminal else 130)
 
