@@ -67,6 +67,7 @@ class Ahead:
         self._under_way = 0
         self._room = ROOM
         self._held: dict[Key, Future[Answer]] = {}
+        self._too_late: set[Key] = set()  # asked for by those who needed it, before whoever asks ahead came to it
         self._beginnings: list[Beginning] = []
 
     @property
@@ -98,10 +99,10 @@ class Ahead:
             of.waiting += 1
             self._change.wait_for(lambda: self._may_leave(of, path) or of.left <= 0 or self._stop.is_set())
             of.waiting -= 1
-            if of.left <= 0 or self._stop.is_set() or stop.is_set():
+            key = _key(of.name, path, params, body)
+            if of.left <= 0 or self._stop.is_set() or stop.is_set() or key in self._too_late:
                 self._change.notify_all()
                 raise Stopped()
-            key = _key(of.name, path, params, body)
             there = self._held.get(key)
             if not there:
                 of.left -= 1
@@ -135,11 +136,15 @@ class Ahead:
     ) -> Answer:
         """As the door's own."""
         with self._change:
-            none = by_key or not self._held
-            held = None if none else self._held.pop(_key(name, path, params, body), None)
-            if held:
-                self.taken += 1
-                self._change.notify_all()
+            held = None
+            if not by_key and (self._held or self._beginnings):
+                key = _key(name, path, params, body)
+                held = self._held.pop(key, None)
+                if held:
+                    self.taken += 1
+                    self._change.notify_all()
+                elif any(beginning.left and beginning.name == name for beginning in self._beginnings):
+                    self._too_late.add(key)
         if held:
             try:
                 return held.result()
@@ -177,6 +182,7 @@ class Ahead:
         self.no_more(name)
         with self._change:
             self._held = {key: answer for key, answer in self._held.items() if key[0] != name}
+            self._too_late = {key for key in self._too_late if key[0] != name}
 
     def stop(self) -> None:
         """Nothing leaves any more; what waits for its turn ends."""

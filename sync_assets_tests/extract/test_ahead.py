@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -101,6 +102,33 @@ def test_nobody_takes_what_was_not_asked_for_him(asking: Ahead, door: Door) -> N
     asking.forget("calls")
     asking.ask("calls", "/a", {})
     assert len(door.asked) == 6
+
+
+def test_what_was_needed_before_it_is_asked_ahead_is_asked_once(asking: Ahead, door: Door) -> None:
+    leave, over = threading.Event(), threading.Event()
+
+    def work(beginning: Beginning) -> None:
+        leave.wait(10)
+        with suppress(Stopped):
+            asking.ask_ahead(beginning, "/bin", {}, NEVER)
+        over.set()
+
+    asking.begin(Beginning("cards", 1, at_once=True), work)
+    asking.ask("cards", "/bin", {})
+    leave.set()
+    assert over.wait(10)
+    assert door.asked == ["/bin"]
+
+
+def test_what_was_asked_too_late_once_is_asked_ahead_by_the_next(asking: Ahead, door: Door) -> None:
+    leave = threading.Event()
+    asking.begin(Beginning("cards", 1, at_once=True), lambda _: leave.wait(10) and None)
+    asking.ask("cards", "/bin", {})
+    leave.set()
+    asking.forget("cards")
+    begun(asking, "cards", "/bin")
+    asking.ask("cards", "/bin", {})
+    assert (len(door.asked), asking.taken) == (2, 1)
 
 
 def test_an_answer_on_its_way_is_waited_for(asking: Ahead, door: Door) -> None:
