@@ -182,25 +182,19 @@ def make_database(cluster: EmbeddedPostgres, canary: Canary, request: pytest.Fix
     """make_database() -> the URL of a new database, migrated; `empty`: without tables; `grown`: with all records."""
     with ExitStack() as ends:
 
-        def leave(databases: Databases, url: str) -> None:
-            tables = None
-            try:
-                tables = canary.check_database(url)
-            finally:
-                databases.give_back(url, tables)
-
         def make(*, empty: bool = False, grown: bool = False) -> str:
+            since = 0
             if empty or grown:
                 name = f"made_{next(_numbers)}"
                 source = request.getfixturevalue("grown_template") if grown else None
                 url, since = cluster.create_database(name, source and source.name), source.since if source else 0
                 ends.callback(cluster.drop_database, name)
                 ends.callback(let_go, url)
-                ends.callback(canary.check_database, url, since)
             else:
                 databases = request.getfixturevalue("databases")
                 url = databases.take()
-                ends.callback(leave, databases, url)
+                ends.callback(databases.give_back, url)
+            ends.callback(canary.check_database, url, since)
             return url
 
         yield make

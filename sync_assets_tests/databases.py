@@ -12,9 +12,6 @@ from psycopg2 import sql
 from sync_assets.postgres import EmbeddedPostgres
 from sync_assets_tests.asking import asking, let_go
 
-Table = tuple[str, str]
-"""Schema and name."""
-
 STRUCTURE = """
 select (select array[count(*), max(oid::bigint), sum(relnatts), sum(hashtextextended(oid || relacl::text, 0))]
           from pg_class where relpersistence <> 't'),
@@ -55,9 +52,8 @@ class Databases:
         self._structure[url] = _structure(url)
         return url
 
-    def give_back(self, url: str, tables: list[Table] | None = None) -> None:
-        """`tables`: those that have rows, where that is known."""
-        if _emptied(url, self._structure[url], tables):
+    def give_back(self, url: str) -> None:
+        if _emptied(url, self._structure[url]):
             self._free.append(url)
         else:
             let_go(url)
@@ -70,7 +66,7 @@ def _structure(url: str) -> object:
         return cursor.fetchone()
 
 
-def _emptied(url: str, structure: object, tables: list[Table] | None) -> bool:
+def _emptied(url: str, structure: object) -> bool:
     try:
         with asking(url) as cursor:
             cursor.execute(OTHERS)
@@ -79,15 +75,14 @@ def _emptied(url: str, structure: object, tables: list[Table] | None) -> bool:
             cursor.execute(STRUCTURE)
             if cursor.fetchone() != structure:
                 return False
-            known = filled(cursor) if tables is None else tables
-            if full := [sql.Identifier(*name) for name in known if name not in ALWAYS]:
+            if full := [sql.Identifier(*name) for name in filled(cursor) if name not in ALWAYS]:
                 cursor.execute(sql.SQL("truncate {} restart identity").format(sql.SQL(", ").join(full)))
             return True
     except psycopg2.Error:
         return False
 
 
-def filled(cursor: Any) -> list[Table]:
+def filled(cursor: Any) -> list[tuple[str, str]]:
     """Schema and name of every table that has rows, or had some since it was last truncated.
 
     By the size of their files: to look into each of a hundred tables takes longer to plan than to do.
