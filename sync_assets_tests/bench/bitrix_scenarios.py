@@ -18,10 +18,11 @@ class Plan:
     rate: float = 2.0
     latency_ms: float = 150.0
     repeats: int = 3
+    size: str = "bench"  # of the shop, without its orders
 
 
 FULL = Plan()
-QUICK = Plan(orders=200, rate=50.0, latency_ms=5.0, repeats=1)
+QUICK = Plan(orders=200, size="demo", rate=50.0, latency_ms=5.0, repeats=1)
 
 
 def shop(
@@ -29,7 +30,7 @@ def shop(
 ) -> AbstractContextManager[Source]:
     given = {"orders": plan.orders, "buyers": "listed", "orphans": 0, **switches}
     chosen = [part for name, value in given.items() for part in ("--switch", f"bitrix.{name}={value}")]
-    return sandbox("bitrix", VARIABLES, "--cards", "1", *chosen, rate=rate, latency_ms=latency_ms)
+    return sandbox("bitrix", VARIABLES, "--size", plan.size, "--cards", "1", *chosen, rate=rate, latency_ms=latency_ms)
 
 
 def scenarios(lab: Lab, plan: Plan, tell: Tell) -> Iterator[Scenario]:

@@ -75,6 +75,7 @@ def median(runs: Sequence[Run]) -> Median:
 class Lab:
     def __init__(self, postgres: EmbeddedPostgres) -> None:
         self.postgres = postgres
+        self._server = postgres.start().rpartition("/")[0]
         self._databases = 0
         self._empty: dict[str, str] = {}
 
@@ -97,7 +98,7 @@ class Lab:
         return name
 
     def url(self, database: str) -> str:
-        return self.postgres.start().rpartition("/")[0] + f"/{database}"
+        return f"{self._server}/{database}"
 
     def ask(self, database: str, query: str) -> Any:
         with closing(psycopg2.connect(self.url(database))) as connection:
@@ -218,7 +219,6 @@ def lab(folder: Path | None = None) -> Iterator[Lab]:
     root = Path(tempfile.mkdtemp(prefix="sync_assets-bench-", dir=folder))
     postgres = EmbeddedPostgres(root, settings={"autovacuum": "off"})
     try:
-        postgres.start()
         yield Lab(postgres)
     finally:
         postgres.discard()

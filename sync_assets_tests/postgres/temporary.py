@@ -7,10 +7,9 @@ and most tests have one copied.
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import psycopg2
 from psycopg2 import sql
@@ -58,7 +57,7 @@ def temporary_postgres(settings: Mapping[str, str] | None = None) -> Iterator[Em
     root = Path(tempfile.mkdtemp(prefix="sync_assets-", dir=memory()))
     postgres = Temporary(root, durable=False, settings=SMALL | dict(settings or {}))
     try:
-        _greet_quickly(postgres.start())
+        postgres.start()
         yield postgres
     finally:
         postgres.discard()
@@ -70,10 +69,3 @@ def memory() -> Path | None:
         return None
     room = os.statvfs(MEMORY)
     return MEMORY if room.f_bavail * room.f_frsize >= ROOM else None
-
-
-def _greet_quickly(url: str) -> None:
-    """The same password, hashed once instead of 4,096 times: that was half of what a connection costs."""
-    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
-        cursor.execute("set scram_iterations = 1")
-        cursor.execute("alter role current_user password %s", [urlsplit(url).password])

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg2
@@ -23,7 +24,7 @@ from sync_assets_tests.processes.survivors import nobody_survives, survivors
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="parent-death signals and /proc are Linux'")
 
 
-def ask(url: str, question: str) -> object:
+def ask(url: str, question: str) -> Any:
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute(question)
         row = cursor.fetchone()
@@ -94,6 +95,8 @@ def test_what_it_is(root: Path) -> None:
         assert ask(url, "select datlocale from pg_database where datname = current_database()") == "C.UTF-8"
         with pytest.raises(psycopg2.OperationalError, match="password"):
             ask(url.replace(urlsplit(url).password or "", "guess"), "select 1")
+        assert ask(url, "select rolpassword from pg_authid where rolname = current_user").startswith("SCRAM-SHA-256$1:")
+        assert ask(url, "show scram_iterations") == "4096", "another login's password may be of somebody's choice"
         for secret in ("password", "postgres.log", "port", "start.lock"):
             assert (root / secret).stat().st_uid == os.geteuid()
         assert (root / "password").stat().st_mode & 0o777 == 0o600
