@@ -1,8 +1,8 @@
 """A source's rate limits, kept in Postgres so that every process of ours together stays below them.
 
-Slots are handed out by `sync.take` in small blocks and at most two seconds ahead; a 429 pauses the bucket for all. What
-a stalled machine lets go late is spaced again by when it really leaves. Waiting happens here, outside any lock and
-outside any transaction.
+Slots are handed out by `sync.take` in small blocks and at most two seconds ahead; a 429 pauses the bucket for all,
+those with a slot too. What a stalled machine lets go late is spaced again by when it really leaves. Waiting happens
+here, outside any lock and outside any transaction.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ AT_ONCE = """
 select nextval('sync.seen'), coalesce((select extract(epoch from greatest(paused_until, now()) - now())
                                          from sync.budgets where account = %s and bucket = %s), 0)::float8
 """
-"""Without a limit nothing is reserved; the pauses that the source asks for hold all the same."""
+"""A pause that the source has asked for holds whoever leaves, whatever was promised before: another process may have
+been told of it since."""
 
 LOOK_AGAIN = 0.5
 """Seconds after which a pause that another process was asked to keep is seen where there is no limit."""
@@ -99,8 +100,12 @@ class Budget:
                     elif at is None:
                         at, back = self._next_slot(bucket)
                     if at is not None and (back := max(at - time.monotonic(), self._too_soon(bucket))) <= 0:
-                        self.waited += time.monotonic() - waiting_since
-                        return self._leave(bucket)
+                        seen, back = self._leave(bucket)
+                        if back <= 0:
+                            self.waited += time.monotonic() - waiting_since
+                            return seen
+                        at = None
+                        self._slots[bucket].clear()
                     held = at is None and (not self._gap(bucket) or self._is_paused(bucket))
                 if at is None and back > max_wait:
                     raise Throttled(f"{self._why(bucket)}: {back:.0f} s more", seconds=back)
@@ -175,12 +180,14 @@ class Budget:
             self._open[name] = now
         return int(seen), float(back)
 
-    def _leave(self, name: str) -> int:
-        seen = int(self._query(NUMBER)[0])
-        gap, (slots, seconds) = self._gap(name), self._taken.get(name, (0, 0.0))
-        self._taken[name] = slots + 1, seconds + gap
-        self._next[name] = max(self._next.get(name, 0.0), time.monotonic()) + gap
-        return seen
+    def _leave(self, name: str) -> tuple[int, float]:
+        """As `_at_once`, of a request whose slot has come."""
+        seen, back = self._query(AT_ONCE, (self._account, name))
+        if back <= 0:
+            gap, (slots, seconds) = self._gap(name), self._taken.get(name, (0, 0.0))
+            self._taken[name] = slots + 1, seconds + gap
+            self._next[name] = max(self._next.get(name, 0.0), time.monotonic()) + gap
+        return int(seen), float(back)
 
     def _too_soon(self, name: str) -> float:
         """Seconds until a request may leave after those that have left. A slot is a time on the clock: what a stalled

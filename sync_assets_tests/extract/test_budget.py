@@ -86,6 +86,21 @@ def test_a_pause_is_for_everybody_on_the_account(database: Database, rate: float
     assert other.waited >= 0.5
 
 
+def test_a_slot_that_was_promised_before_another_was_told_to_wait_waits_too(database: Database) -> None:
+    told, other = budget(database, 5), budget(database, 5)
+    other.take("api", stop=None, max_wait=5)
+    with ThreadPoolExecutor(2) as threads:
+        promised = [threads.submit(lambda: (other.take("api", stop=None, max_wait=5), time.monotonic())) for _ in "12"]
+        time.sleep(0.1)
+        told.pause("api", 1.0)
+        paused = time.monotonic()
+        assert min(at for _, at in (one.result() for one in promised)) - paused >= 0.9
+    assert other.paused.seconds > 0.5
+    told.pause("api", 60)
+    with pytest.raises(Throttled, match=r"wait: (59|60) s more"):
+        other.take("api", stop=None, max_wait=5)
+
+
 def test_without_a_limit_a_pause_that_another_was_told_of_is_seen_soon(database: Database) -> None:
     told, other = budget(database, 0), budget(database, 0)
     other.take("api", stop=None, max_wait=1)

@@ -95,7 +95,7 @@ def test_p2_rows_twice_in_one_page_are_counted(make_portal: MakePortal) -> None:
 def left_in_time(company: Company, kind: str, more_than: int) -> None:
     """A sync of contacts that its time ends, with so many of them stored; a slow machine is given longer for as many
     pages."""
-    for minutes in (0.02, 0.2, 2.0):
+    for minutes in (0.02, 0.1, 2.0):
         company.settings = company.settings.model_copy(update={"sync_max_minutes": minutes})
         assert "SYNC_MAX_MINUTES" in str(failed(company.sync(kind, "hubspot", "contacts"), "contacts", RetryLater))
         if company.count("contacts", "hubspot") > more_than:
@@ -106,7 +106,7 @@ def left_in_time(company: Company, kind: str, more_than: int) -> None:
 @pytest.mark.parametrize("after", ["id", "opaque"])
 def test_p12_a_list_that_never_ends_is_left_in_time_and_gone_on_from(make_portal: MakePortal, after: str) -> None:
     company, sandbox = make_portal(2300, after=after)
-    sandbox.faults.set("P12", path=LIST, insert=150)
+    sandbox.faults.set("P12", path=LIST, insert=110)
     left_in_time(company, "full", 1000)
     held = company.count("contacts", "hubspot")
     sandbox.faults.clear()
@@ -122,7 +122,7 @@ def test_p12_a_search_that_never_ends_is_left_in_time(make_portal: MakePortal) -
     in_step(company)
     before = watermark(company)
     sandbox.world.hubspot.stamp_all("contacts")
-    sandbox.faults.set("P12", path=SEARCH, insert=500)
+    sandbox.faults.set("P12", path=SEARCH, insert=220)
     left_in_time(company, "incremental", 300)
     assert watermark(company) == before
     sandbox.faults.clear()

@@ -10,6 +10,7 @@ import pytest
 
 from sync_assets.errors import CallVendor, PageLoop, RetryLater, SyncError
 from sync_assets.sandbox.server import Sandbox
+from sync_assets.systems.kommo import reads
 from sync_assets_tests.company import Company
 
 LEADS = r"/api/v4/leads$"
@@ -55,12 +56,13 @@ def test_what_passes_is_waited_out(company: Company, fault: str, options: dict[s
 @pytest.mark.parametrize(("fault", "options", "error"), STAYS, ids=map(named, STAYS))
 def test_what_stays_costs_its_entity_alone(
     make_company: Callable[..., Company],
-    make_sandbox: Callable[..., Sandbox],
+    monkeypatch: pytest.MonkeyPatch,
     fault: str,
     options: dict[str, Any],
     error: type[SyncError],
 ) -> None:
-    company = make_company(make_sandbox(switches={"kommo.leads": "400"}), SYNC_RETRIES="2")
+    monkeypatch.setattr(reads, "SIZE", 50)  # three pages of leads
+    company = make_company(SYNC_RETRIES="2")
     company.sandbox.faults.set(fault, system="kommo", path=LEADS, **options)
     done = company.sync("full", "kommo")
     assert {name for name, o in done.items() if isinstance(o, SyncError)} == {"leads"}

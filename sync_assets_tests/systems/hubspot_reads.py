@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
 from sync_assets.sandbox.server import Sandbox
 from sync_assets.sync import Outcome
+from sync_assets.systems.hubspot import listing
 from sync_assets_tests.company import Company
 
 CONTACTS = "/crm/v3/objects/contacts"
 ONE = "read by one cursor"
 FEW = {"hubspot.deals": "3", "hubspot.calls": "3", "hubspot.properties": "12"}
+
+ALL = 800
+"""Contacts of a portal whose lists are a fourth of what they are elsewhere, and have as many pages."""
 
 MakePortal = Callable[..., tuple[Company, Sandbox]]
 
@@ -34,6 +39,14 @@ def make_portal(make_company: Callable[..., Company], make_sandbox: Callable[...
         return make_company(sandbox, **(env or {})), sandbox
 
     return make
+
+
+@pytest.fixture
+def make_short(make_portal: MakePortal, monkeypatch: pytest.MonkeyPatch) -> MakePortal:
+    """As `make_portal`, where a page has 25 records and 500 are worth more than one cursor."""
+    monkeypatch.setattr(listing, "SIZE", listing.SIZE // 4)
+    monkeypatch.setattr(listing, "WORTH_SPLITTING", listing.WORTH_SPLITTING // 4)
+    return partial(make_portal, contacts=ALL)
 
 
 @contextmanager

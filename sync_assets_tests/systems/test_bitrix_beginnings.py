@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from sync_assets.sync import Outcome
+from sync_assets.systems.bitrix import keyset
 from sync_assets_tests.company import Company
 from sync_assets_tests.systems.test_hubspot_beginnings import in_one_run
 
@@ -16,8 +19,11 @@ def asked(company: Company) -> list[str]:
     return [name for names in found for name in names]
 
 
-def test_items_begin_while_orders_are_read_and_no_sooner(make_shop: Callable[..., Company]) -> None:
-    shop = make_shop({"SYNC_REQUEST_SECONDS": "60"}, orders="5200", orphans="0")
+def test_items_begin_while_orders_are_read_and_no_sooner(
+    make_shop: Callable[..., Company], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyset, "COMMANDS", 10)  # three requests for a fifth of the orders
+    shop = make_shop({"SYNC_REQUEST_SECONDS": "60"}, orders="1040", orphans="0")
 
     def slow_orders(entity: str) -> None:
         shop.sandbox.latency = 0.4 if entity == "orders" else 0

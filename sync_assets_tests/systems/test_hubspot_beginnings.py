@@ -10,12 +10,12 @@ from sync_assets.errors import Forbidden, SourceUnavailable, SyncError
 from sync_assets.sandbox.server import Sandbox
 from sync_assets.sync import Outcome, Request, sync_entity
 from sync_assets_tests.company import Company
-from sync_assets_tests.systems.hubspot_reads import CONTACTS, MakePortal, assert_equal, make_portal
+from sync_assets_tests.systems.hubspot_reads import CONTACTS, MakePortal, assert_equal, make_portal, make_short
 
-__all__ = ["make_portal"]
+__all__ = ["make_portal", "make_short"]
 
 NAMES = ("owners", "contacts", "deals", "calls")
-SIZES = {"deals": "250", "calls": "2300"}
+SIZES = {"deals": "63", "calls": "600"}
 CALLS, DEALS = "/crm/v3/objects/calls", "/crm/v3/objects/deals"
 
 
@@ -53,8 +53,8 @@ def made(sandbox: Sandbox) -> Counter[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize("after", ["id", "last", "opaque"])
-def test_a_run_asks_nothing_more_for_knowing_what_follows(make_portal: MakePortal, after: str) -> None:
-    company, sandbox = make_portal(2300, after=after, **SIZES)
+def test_a_run_asks_nothing_more_for_knowing_what_follows(make_short: MakePortal, after: str) -> None:
+    company, sandbox = make_short(contacts=600, after=after, **SIZES)
     first = in_one_run(company)
     assert_equal(company, "contacts", "deals", "calls")
     asked = made(sandbox)
@@ -67,8 +67,8 @@ def test_a_run_asks_nothing_more_for_knowing_what_follows(make_portal: MakePorta
     assert knowing == made(sandbox)
 
 
-def test_the_next_lists_begin_before_the_one_before_them_ends(make_portal: MakePortal) -> None:
-    company, sandbox = make_portal(2300, **SIZES)
+def test_the_next_lists_begin_before_the_one_before_them_ends(make_short: MakePortal) -> None:
+    company, sandbox = make_short(contacts=600, **SIZES)
     sandbox.latency = 0.01
     in_one_run(company)
     listed = [r.path for r in sandbox.requests if "archived" not in r.query]
@@ -78,12 +78,12 @@ def test_the_next_lists_begin_before_the_one_before_them_ends(make_portal: MakeP
 
 
 @pytest.mark.parametrize("after", ["id", "opaque"])
-def test_the_bin_is_asked_for_beside_the_list(make_portal: MakePortal, after: str) -> None:
-    company, sandbox = make_portal(2300, after=after)
+def test_the_bin_is_asked_for_beside_the_list(make_short: MakePortal, after: str) -> None:
+    company, sandbox = make_short(contacts=600, after=after)
     company.synced("full", "hubspot", "contacts")
     sandbox.requests.clear()
     sandbox.latency = 0.01
-    gone = sandbox.world.hubspot.shelves["contacts"].ids[1000]
+    gone = sandbox.world.hubspot.shelves["contacts"].ids[250]
     sandbox.world.hubspot.archive("contacts", gone)
     done = company.synced("full", "hubspot", "contacts")["contacts"]
     assert done.totals["deleted"] == 1
@@ -92,8 +92,8 @@ def test_the_bin_is_asked_for_beside_the_list(make_portal: MakePortal, after: st
     assert listed.index(True) < len(listed) - 1
 
 
-def test_who_comes_changes_and_goes_between_the_beginning_and_its_turn(make_portal: MakePortal) -> None:
-    company, sandbox = make_portal(300, **SIZES)
+def test_who_comes_changes_and_goes_between_the_beginning_and_its_turn(make_short: MakePortal) -> None:
+    company, sandbox = make_short(contacts=75, **SIZES)
     portal = sandbox.world.hubspot
     in_one_run(company)
     first, second, third = portal.shelves["calls"].ids[:3]
@@ -113,8 +113,8 @@ def test_who_comes_changes_and_goes_between_the_beginning_and_its_turn(make_port
     assert_equal(company, "calls")
 
 
-def test_an_unfinished_sweep_goes_on_where_it_stopped(make_portal: MakePortal) -> None:
-    company, sandbox = make_portal(300, env={"SYNC_BATCH_SIZE": "300"}, **SIZES)
+def test_an_unfinished_sweep_goes_on_where_it_stopped(make_short: MakePortal) -> None:
+    company, sandbox = make_short(contacts=75, env={"SYNC_BATCH_SIZE": "75"}, **SIZES)
     sandbox.faults.set("A3", path="after=", status=502)
     in_one_run(company, "calls")
     settled(sandbox)
@@ -127,8 +127,8 @@ def test_an_unfinished_sweep_goes_on_where_it_stopped(make_portal: MakePortal) -
     assert_equal(company, "calls")
 
 
-def test_an_outage_is_told_by_whoever_needs_the_answer(make_portal: MakePortal) -> None:
-    company, sandbox = make_portal(300, **SIZES)
+def test_an_outage_is_told_by_whoever_needs_the_answer(make_short: MakePortal) -> None:
+    company, sandbox = make_short(contacts=75, **SIZES)
     sandbox.faults.set("A3", path=f"{DEALS}$", status=502)
     done = in_one_run(company)
     assert isinstance(done["deals"], SourceUnavailable)
@@ -138,8 +138,8 @@ def test_an_outage_is_told_by_whoever_needs_the_answer(make_portal: MakePortal) 
     assert_equal(company, "deals", "calls")
 
 
-def test_a_scope_that_is_missing_is_asked_about_once(make_portal: MakePortal) -> None:
-    company, sandbox = make_portal(300, **SIZES)
+def test_a_scope_that_is_missing_is_asked_about_once(make_short: MakePortal) -> None:
+    company, sandbox = make_short(contacts=75, **SIZES)
     sandbox.faults.set("A11", path=f"{DEALS}$", scope="crm.objects.deals.read")
     done = in_one_run(company)
     assert isinstance(done["deals"], Forbidden) and done["deals"].where["entity"] == "deals"

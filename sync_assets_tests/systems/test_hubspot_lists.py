@@ -1,7 +1,6 @@
 """HubSpot's lists by several cursors: everything once, in few requests, whatever a cursor is and wherever one stops."""
 
 import signal
-from functools import partial
 from typing import Any
 
 import pytest
@@ -9,33 +8,23 @@ import pytest
 from sync_assets.errors import RetryLater, SyncError
 from sync_assets.sandbox.server import Sandbox
 from sync_assets.sync import Request, sync_entity
-from sync_assets.systems.hubspot import listing
 from sync_assets_tests.company import Company
 from sync_assets_tests.faults.moments import process
 from sync_assets_tests.systems.hubspot_reads import (
+    ALL,
     CONTACTS,
     ONE,
     MakePortal,
     assert_equal,
     in_step,
     make_portal,
+    make_short,
     pages_of,
 )
 
-__all__ = ["make_portal"]
+__all__ = ["make_portal", "make_short"]
 
 CURSORS = ("id", "last", "opaque")
-
-ALL = 800
-"""Contacts of a portal whose lists are a fourth of what they are elsewhere, and have as many pages."""
-
-
-@pytest.fixture
-def make_short(make_portal: MakePortal, monkeypatch: pytest.MonkeyPatch) -> MakePortal:
-    """As `make_portal`, where a page has 25 records and 500 are worth more than one cursor."""
-    monkeypatch.setattr(listing, "SIZE", listing.SIZE // 4)
-    monkeypatch.setattr(listing, "WORTH_SPLITTING", listing.WORTH_SPLITTING // 4)
-    return partial(make_portal, contacts=ALL)
 
 
 def quarters(sandbox: Sandbox) -> set[int]:

@@ -10,6 +10,7 @@ import pytest
 
 from sync_assets.errors import BadCredentials, Forbidden, SyncError
 from sync_assets.sandbox.server import Sandbox
+from sync_assets.systems.kommo import reads
 from sync_assets_tests.company import Company
 
 MOVING = ("leads", "contacts", "companies", "tasks")
@@ -87,12 +88,17 @@ def test_merged_contacts_leave_and_their_leads_follow(grown: Company) -> None:
 
 @pytest.mark.parametrize(
     ("count", "bounds"),
-    [(249, "inclusive"), (250, "inclusive"), (251, "inclusive"), (620, "inclusive"), (500, "exclusive")],
+    [(49, "inclusive"), (50, "inclusive"), (51, "inclusive"), (124, "inclusive"), (100, "exclusive")],
 )
 def test_more_leads_than_a_page_in_one_second_p6(
-    make_company: Callable[..., Company], make_sandbox: Callable[..., Sandbox], count: int, bounds: str
+    make_company: Callable[..., Company],
+    make_sandbox: Callable[..., Sandbox],
+    monkeypatch: pytest.MonkeyPatch,
+    count: int,
+    bounds: str,
 ) -> None:
-    company = make_company(make_sandbox(switches={"kommo.leads": "700", "kommo.bounds": bounds}))
+    monkeypatch.setattr(reads, "SIZE", 50)
+    company = make_company(make_sandbox(switches={"kommo.leads": "140", "kommo.bounds": bounds}))
     company.synced("full", "kommo", "leads")
     kommo = company.sandbox.world.kommo
     company.sandbox.world.clock.advance(60)
