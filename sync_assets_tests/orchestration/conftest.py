@@ -23,7 +23,7 @@ from sync_assets.postgres import EmbeddedPostgres
 from sync_assets.report.runs import CheckRow
 from sync_assets_tests.asking import let_go
 from sync_assets_tests.canary import Canary
-from sync_assets_tests.company import Company
+from sync_assets_tests.company import KAITEN, KOMMO, WORKSECTION, Company, only
 from sync_assets_tests.orchestration.queueing import Queueing
 
 NO_LOGS = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
@@ -196,7 +196,7 @@ def make_queueing(
 
 @pytest.fixture
 def queueing(make_queueing: Callable[..., Queueing]) -> Queueing:
-    return make_queueing()
+    return make_queueing(**only(KAITEN, WORKSECTION, KOMMO))
 
 
 def home(patch: pytest.MonkeyPatch, folder: Path, database_url: str) -> None:

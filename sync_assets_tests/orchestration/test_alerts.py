@@ -9,6 +9,7 @@ import pytest
 from sync_assets.orchestration.alerts import Watch
 from sync_assets.settings import sync_settings
 from sync_assets_tests.canary import Canary
+from sync_assets_tests.company import KAITEN, WORKSECTION, only
 from sync_assets_tests.notify.ear import SLACK_PATH, TOKEN, Ear
 from sync_assets_tests.orchestration.conftest import Installation
 
@@ -26,7 +27,7 @@ def ear(canary: Canary) -> Iterator[Ear]:
 @pytest.fixture
 def alarmed(make_installation: Make, ear: Ear) -> Installation:
     """With a notifier, whose messages `ear` has."""
-    return make_installation(**ear.env("slack"), SYNC_DAGSTER_URL=DAGSTER)
+    return make_installation(**ear.env("slack"), SYNC_DAGSTER_URL=DAGSTER, **only(KAITEN, WORKSECTION))
 
 
 def tick(installation: Installation, **later: float) -> str:

@@ -1,8 +1,18 @@
 """hubspot/call_contacts as an asset: its frames come through the IO manager, its rows go where they differ."""
 
+from collections.abc import Callable
+
+import pytest
+
+from sync_assets_tests.company import HUBSPOT, only
 from sync_assets_tests.orchestration.conftest import Installation
 
 ASSET, CHECK = "hubspot/call_contacts", "hubspot/call_contacts one_row_for_each_of_calls"
+
+
+@pytest.fixture
+def installation(make_installation: Callable[..., Installation]) -> Installation:
+    return make_installation(**only(HUBSPOT))
 
 
 def contacts_of_calls(installation: Installation) -> dict[int, tuple[int | None, str]]:

@@ -16,8 +16,7 @@ import pytest
 
 from sync_assets.local import PROJECT, bare_environment
 from sync_assets_tests.canary import Canary
-from sync_assets_tests.company import BITRIX, HUBSPOT, KOMMO, WORKSECTION, Company
-from sync_assets_tests.contract.declared import DECLARED
+from sync_assets_tests.company import KAITEN, WORKSECTION, Company, only
 
 DAGSTER = Path(sys.executable).with_name("dagster")
 PATIENCE = 120.0
@@ -78,13 +77,17 @@ def database_url(with_dagster: Callable[[], str]) -> str:
     return with_dagster()
 
 
-def test_a_red_check_exits_with_1_and_the_other_entities_are_synced(company: Company, tmp_path: Path) -> None:
+def test_a_red_check_exits_with_1_and_the_other_entities_are_synced(
+    make_company: Callable[..., Company], database_url: str, tmp_path: Path
+) -> None:
+    company = make_company(database_url=database_url, **only(KAITEN, WORKSECTION))
     card = sorted(company.truth("cards"))[7]
     company.sandbox.faults.set("V4", system="kaiten", path=r"/cards$", record=card, field="due_date", variant="dotted")
     run = Execution(company, tmp_path)
     assert run.wait() == 1, run.said[-4000:]
     assert dagster_says(company) == ["FAILURE"]
-    assert company.query("select status, count(*) from sync.logs group by 1") == [("success", len(DECLARED))]
+    entities = sum(len(account.entities) for account in company.accounts.values())
+    assert company.query("select status, count(*) from sync.logs group by 1") == [("success", entities)]
     company.sandbox.faults.clear()
     company.assert_world_equals_postgres("worksection")
     lines = run.said.splitlines()
@@ -96,7 +99,7 @@ def test_a_red_check_exits_with_1_and_the_other_entities_are_synced(company: Com
 def test_signals_end_a_run_red_lose_nothing_and_the_next_run_completes_d2(
     make_company: Callable[..., Company], database_url: str, tmp_path: Path
 ) -> None:
-    company = make_company(database_url=database_url, **dict.fromkeys((*WORKSECTION, *HUBSPOT, *KOMMO, *BITRIX)))
+    company = make_company(database_url=database_url, **only(KAITEN))
 
     def cards_are_being_read() -> object:
         return any(entry.path.endswith("/cards") for entry in company.sandbox.requests)

@@ -11,7 +11,7 @@ from sync_assets.entity import Entity
 from sync_assets.orchestration import io_manager
 from sync_assets.orchestration.report import REPORT
 from sync_assets.sync import sync_entity
-from sync_assets_tests.company import BITRIX, HUBSPOT, KOMMO
+from sync_assets_tests.company import HUBSPOT, KAITEN, WORKSECTION, only
 from sync_assets_tests.contract.declared import ACCOUNTS, DECLARED
 from sync_assets_tests.orchestration.conftest import Installation
 
@@ -26,6 +26,11 @@ def table_columns(installation: Installation, table: str) -> dict[str, str]:
             (table,),
         )
     )
+
+
+@pytest.fixture
+def two(make_installation: Callable[..., Installation]) -> Installation:
+    return make_installation(**only(KAITEN, HUBSPOT))
 
 
 def test_full_sync_reads_everything_checks_it_and_reports_last(installation: Installation) -> None:
@@ -65,7 +70,7 @@ def test_full_sync_reads_everything_checks_it_and_reports_last(installation: Ins
 def test_then_what_changed_then_nothing_and_then_the_checks_alone(
     make_installation: Callable[..., Installation],
 ) -> None:
-    installation = make_installation(**dict.fromkeys((*HUBSPOT, *KOMMO, *BITRIX)))
+    installation = make_installation(**only(KAITEN, WORKSECTION))
     company = installation.company
     assert installation.run("full_sync").green
     company.sandbox.world.advance(5)
@@ -87,52 +92,52 @@ def test_then_what_changed_then_nothing_and_then_the_checks_alone(
     assert len(company.sandbox.requests) == asked
 
 
-def test_the_launchpad_takes_mode_ids_since_and_a_released_fuse(installation: Installation) -> None:
-    company = installation.company
-    assert installation.run(assets=["kaiten/cards"], mode="full").green
+def test_the_launchpad_takes_mode_ids_since_and_a_released_fuse(two: Installation) -> None:
+    company = two.company
+    assert two.run(assets=["kaiten/cards"], mode="full").green
     before = len(company.sandbox.requests)
     cards = [str(key) for key in sorted(company.raw("cards"))[:2]]
 
-    run = installation.run("incremental_sync", assets=["kaiten/cards"], ids=cards)
+    run = two.run("incremental_sync", assets=["kaiten/cards"], ids=cards)
     assert run.synced == {"kaiten/cards"}
     asked = [r.path for r in company.sandbox.requests[before:]]
     assert [p for p in asked if "/cards" in p] == [f"/api/latest/cards/{key}" for key in cards]
     assert run.metadata("kaiten/cards")["kind"] == "selective" and run.metadata("kaiten/cards")["fetched"] == 2
 
     before = len(company.sandbox.requests)
-    run = installation.run(assets=["kaiten/cards"], since="2099-01-01T00:00:00Z")
+    run = two.run(assets=["kaiten/cards"], since="2099-01-01T00:00:00Z")
     assert run.metadata("kaiten/cards")["fetched"] == 0 and run.metadata("kaiten/cards")["kind"] == "selective"
     (query,) = (r.query for r in company.sandbox.requests[before:] if r.path.endswith("/cards"))
     assert query["updated_after"].startswith("2099-01-01T00:00:00")
 
-    run = installation.run(assets=["kaiten/cards"], since="yesterday")
+    run = two.run(assets=["kaiten/cards"], since="yesterday")
     assert not run.green and run.synced == set()
     assert "since is no time with a zone" in str(run.failures) and "2026-11-01T00:00:00Z" in str(run.failures)
 
-    run = installation.run(assets=["kaiten/tags"], ids=["1"])
+    run = two.run(assets=["kaiten/tags"], ids=["1"])
     assert not run.green and "tags cannot be read by id" in run.failures["kaiten__tags"]
 
-    assert installation.run(assets=["kaiten/users"]).green
+    assert two.run(assets=["kaiten/users"]).green
     company.sandbox.faults.set("A14", system="kaiten", path="/users$", forget=1.0)
-    run = installation.run(assets=["kaiten/users"], mode="full")
+    run = two.run(assets=["kaiten/users"], mode="full")
     users = company.count("users")
     assert not run.green and f"allow_deletions: {users}" in run.failures["kaiten__users"]
-    run = installation.run(assets=["kaiten/users"], mode="full", allow_deletions=users)
+    run = two.run(assets=["kaiten/users"], mode="full", allow_deletions=users)
     assert run.metadata("kaiten/users")["deleted"] == users and company.count("users") == 0
     assert run.red() == {"kaiten/users volume": "ERROR"}
     assert run.green, "the report, which makes a run red, is not among the selected assets"
 
 
 @pytest.mark.parametrize("config", [{"mode": "everything"}, {"since": 5}, {"identifiers": ["1"]}])
-def test_the_launchpad_refuses_what_it_does_not_know(installation: Installation, config: dict[str, Any]) -> None:
+def test_the_launchpad_refuses_what_it_does_not_know(two: Installation, config: dict[str, Any]) -> None:
     with pytest.raises(dg.DagsterInvalidConfigError):
-        installation.run(assets=["kaiten/tags"], **config)
+        two.run(assets=["kaiten/tags"], **config)
 
 
 def test_a_downstream_asset_gets_a_dataframe_of_the_columns_it_names(
-    installation: Installation,
+    two: Installation,
 ) -> None:
-    company = installation.company
+    company = two.company
     company.synced("full", "kaiten", "tags")
 
     def seen(tags: Any) -> dg.MaterializeResult[None]:
@@ -142,16 +147,16 @@ def test_a_downstream_asset_gets_a_dataframe_of_the_columns_it_names(
     tags = dg.AssetKey(["kaiten", "tags"])
     narrow = dg.asset(name="narrow", ins={"tags": dg.AssetIn(tags, metadata={"columns": ["id", "name"]})})(seen)
     wide = dg.asset(name="wide", ins={"tags": dg.AssetIn(tags)})(seen)
-    both = dg.Definitions.merge(installation.definitions, dg.Definitions(assets=[narrow, wide]))
+    both = dg.Definitions.merge(two.definitions, dg.Definitions(assets=[narrow, wide]))
     result = both.resolve_implicit_global_asset_job_def().execute_in_process(
-        asset_selection=[narrow.key, wide.key], instance=installation.instance
+        asset_selection=[narrow.key, wide.key], instance=two.instance
     )
     told = {
         m.asset_key.path[-1]: {name: value.value for name, value in m.metadata.items()}
         for m in (e.materialization for e in result.get_asset_materialization_events())
     }
     assert told["narrow"]["columns"] == ["id", "name"]
-    assert set(told["wide"]["columns"]) == set(table_columns(installation, "kaiten.tags"))
+    assert set(told["wide"]["columns"]) == set(table_columns(two, "kaiten.tags"))
     names = {str(key): tag["name"] for key, tag in company.raw("tags").items()}
     assert names and told["narrow"]["names"] == told["wide"]["names"] == names
 
@@ -164,17 +169,7 @@ def test_two_accounts_run_side_by_side_into_tables_of_their_own(
         KAITEN_EMEA_API_URL=emea.kaiten_url,
         KAITEN_EMEA_API_TOKEN=emea.kaiten_token,
         KAITEN_EMEA_RATE="0",
-        **dict.fromkeys(
-            (
-                "WORKSECTION_DOMAIN",
-                "WORKSECTION_HASH",
-                "WORKSECTION_SYNC_TAG",
-                "WORKSECTION_RATE",
-                *HUBSPOT,
-                *KOMMO,
-                *BITRIX,
-            )
-        ),
+        **only(KAITEN),
     )
     installation.company.migrate()
     installation.company.worlds["kaiten_emea"] = emea
@@ -187,7 +182,7 @@ def test_two_accounts_run_side_by_side_into_tables_of_their_own(
 
 @pytest.mark.parametrize("assets", [(), ("hubspot/contacts", "hubspot/calls")], ids=["all", "two"])
 def test_each_sync_knows_those_that_follow_it_in_its_run(
-    installation: Installation, monkeypatch: pytest.MonkeyPatch, assets: tuple[str, ...]
+    two: Installation, monkeypatch: pytest.MonkeyPatch, assets: tuple[str, ...]
 ) -> None:
     told: dict[str, list[str]] = {}
 
@@ -196,7 +191,7 @@ def test_each_sync_knows_those_that_follow_it_in_its_run(
         return sync_entity(connection, entity, *given, following=following)
 
     monkeypatch.setattr(io_manager, "sync_entity", noted)
-    run = installation.run("hubspot_full_sync", assets)
-    assert run.green and len(told) == (len(assets) or len(installation.company.accounts["hubspot"].entities))
+    run = two.run("hubspot_full_sync", assets)
+    assert run.green and len(told) == (len(assets) or len(two.company.accounts["hubspot"].entities))
     order = list(told)
     assert told == {name: order[place:] for place, name in enumerate(order, 1)}

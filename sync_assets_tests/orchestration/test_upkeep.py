@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from sync_assets.definitions import build_definitions
+from sync_assets_tests.company import KAITEN, only
 from sync_assets_tests.orchestration.conftest import Installation, Run
 from sync_assets_tests.orchestration.queueing import Queueing
 from sync_assets_tests.upkeep.aged import KINDS, put
@@ -40,7 +41,7 @@ def left(installation: Installation) -> int:
 def test_a_clean_up_is_dry_unless_the_setting_or_the_launchpad_says_otherwise(
     make_installation: Callable[..., Installation], setting: str, config: dict[str, bool], applied: bool
 ) -> None:
-    installation = make_installation(SYNC_UPKEEP=setting)
+    installation = make_installation(SYNC_UPKEEP=setting, **only(KAITEN))
     put(installation.company, OLD, 1, 100)
     run = upkept(installation, "clean_up", **config)
     assert run.green and left(installation) == (0 if applied else 1)

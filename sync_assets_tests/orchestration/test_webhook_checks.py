@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 from sync_assets import registration
 from sync_assets.definitions import build_definitions
-from sync_assets_tests.company import Company
+from sync_assets_tests.company import KOMMO, Company, only
 from sync_assets_tests.orchestration.conftest import Installation
 
 PUBLIC = {"SYNC_PUBLIC_URL": "https://hooks.example.test", "KOMMO_WEBHOOK_SECRET": "canary-path-0123456789-abcdef"}
 
 
 def test_a_run_is_red_when_a_vendor_switched_ours_off(make_installation: Callable[..., Installation]) -> None:
-    installation = make_installation(**PUBLIC, SYNC_RETRIES="2")
+    installation = make_installation(**PUBLIC, SYNC_RETRIES="2", **only(KOMMO))
     company = installation.company
     with company.connected("kommo") as connection:
         registration.create(company.accounts["kommo"], PUBLIC["SYNC_PUBLIC_URL"], connection.door)

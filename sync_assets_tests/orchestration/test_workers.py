@@ -25,7 +25,7 @@ from sync_assets.local import bare_environment
 from sync_assets.orchestration import queue
 from sync_assets.orchestration.workers import WORKER_TAG, WatchingRunLauncher
 from sync_assets.processes import Process, wait_for
-from sync_assets_tests.company import Company
+from sync_assets_tests.company import KAITEN, KOMMO, WORKSECTION, Company, only
 from sync_assets_tests.faults.moments import process
 from sync_assets_tests.orchestration.queueing import JOB, Queueing
 
@@ -71,7 +71,7 @@ def switched_on(queueing: Queueing, schedule: str, *, since: float) -> None:
 def test_d11_a_dead_worker_ends_its_run_and_a_dead_daemon_loses_no_run_and_no_tick(
     make_queueing: Callable[..., Queueing], tmp_path: Path
 ) -> None:
-    queueing = make_queueing(SYNC_REQUEST_SECONDS="600")
+    queueing = make_queueing(SYNC_REQUEST_SECONDS="600", **only(KAITEN, WORKSECTION, KOMMO))
     company, instance = queueing.company, queueing.instance
     often(tmp_path)
 
