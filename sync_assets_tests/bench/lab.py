@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -167,15 +167,20 @@ class Lab:
     def _cpu(self) -> float:
         """Seconds of all Postgres' processes, those that have ended too."""
         master = self.postgres.pid
-        ticks = sum(stat(master)[11:15])
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                fields = stat(int(folder.name))
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if fields[1] == master:
-                ticks += sum(fields[11:13])
-        return ticks / TICKS
+        while True:
+            before = stat(master)[11:15]
+            ticks = sum(before) + sum(sum(fields[11:13]) for fields in _children(master))
+            if stat(master)[13:15] == before[2:]:
+                return ticks / TICKS
+            # Who ended meanwhile is in neither of the two.
+
+
+def _children(pid: int) -> Iterator[list[int]]:
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            fields = stat(int(folder.name))
+            if fields[1] == pid:
+                yield fields
 
 
 def _client(what: Sequence[str], env: dict[str, str], folder: Path) -> dict[str, Any]:
