@@ -21,7 +21,7 @@ from sync_assets.extract.stopwatch import Stopwatch
 HORIZON = 2.0
 """Seconds that one process may reserve ahead."""
 
-AT_ONCE = """
+LEAVING = """
 select nextval('sync.seen'), coalesce((select extract(epoch from greatest(paused_until, now()) - now())
                                          from sync.budgets where account = %s and bucket = %s), 0)::float8
 """
@@ -92,20 +92,19 @@ class Budget:
             while True:
                 with self._lock:
                     self._known(bucket)
+                    seen = None
                     if not self._gap(bucket):
                         seen, back = self._at_once(bucket)
-                        if back <= 0:
-                            self.waited += time.monotonic() - waiting_since
-                            return seen
                     elif at is None:
                         at, back = self._next_slot(bucket)
                     if at is not None and (back := max(at - time.monotonic(), self._too_soon(bucket))) <= 0:
                         seen, back = self._leave(bucket)
-                        if back <= 0:
-                            self.waited += time.monotonic() - waiting_since
-                            return seen
-                        at = None
-                        self._slots[bucket].clear()
+                        if back > 0:
+                            at = None
+                            self._slots[bucket].clear()
+                    if seen is not None and back <= 0:
+                        self.waited += time.monotonic() - waiting_since
+                        return seen
                     held = at is None and (not self._gap(bucket) or self._is_paused(bucket))
                 if at is None and back > max_wait:
                     raise Throttled(f"{self._why(bucket)}: {back:.0f} s more", seconds=back)
@@ -175,18 +174,22 @@ class Budget:
         now = time.monotonic()
         if now - self._open.get(name, -LOOK_AGAIN) < LOOK_AGAIN:
             return int(self._query(NUMBER)[0]), 0.0
-        seen, back = self._query(AT_ONCE, (self._account, name))
+        seen, back = self._leaving(name)
         if back <= 0:
             self._open[name] = now
-        return int(seen), float(back)
+        return seen, back
 
     def _leave(self, name: str) -> tuple[int, float]:
         """As `_at_once`, of a request whose slot has come."""
-        seen, back = self._query(AT_ONCE, (self._account, name))
+        seen, back = self._leaving(name)
         if back <= 0:
             gap, (slots, seconds) = self._gap(name), self._taken.get(name, (0, 0.0))
             self._taken[name] = slots + 1, seconds + gap
             self._next[name] = max(self._next.get(name, 0.0), time.monotonic()) + gap
+        return seen, back
+
+    def _leaving(self, name: str) -> tuple[int, float]:
+        seen, back = self._query(LEAVING, (self._account, name))
         return int(seen), float(back)
 
     def _too_soon(self, name: str) -> float:

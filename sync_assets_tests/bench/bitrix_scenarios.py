@@ -30,7 +30,7 @@ def shop(
 ) -> AbstractContextManager[Source]:
     given = {"orders": plan.orders, "buyers": "listed", "orphans": 0, **switches}
     chosen = [part for name, value in given.items() for part in ("--switch", f"bitrix.{name}={value}")]
-    return sandbox("bitrix", VARIABLES, "--size", plan.size, "--cards", "1", *chosen, rate=rate, latency_ms=latency_ms)
+    return sandbox("bitrix", VARIABLES, "--cards", "1", *chosen, size=plan.size, rate=rate, latency_ms=latency_ms)
 
 
 def scenarios(lab: Lab, plan: Plan, tell: Tell) -> Iterator[Scenario]:

@@ -51,7 +51,12 @@ class Source:
 
 @contextmanager
 def sandbox(
-    system: str, variables: Mapping[str, str], *arguments: str, rate: float = 0.0, latency_ms: float = 0.0
+    system: str,
+    variables: Mapping[str, str],
+    *arguments: str,
+    size: str = "bench",
+    rate: float = 0.0,
+    latency_ms: float = 0.0,
 ) -> Iterator[Source]:
     """`variables` says which settings connect to it: {"API_TOKEN": "token"}; `arguments` are the sandbox's.
 
@@ -62,7 +67,7 @@ def sandbox(
         process = Process(
             "sandbox",
             [
-                *(sys.executable, "-m", "sync_assets.sandbox", "--size", "bench", *arguments),
+                *(sys.executable, "-m", "sync_assets.sandbox", "--size", size, *arguments),
                 *("--rate", f"{system}={rate}", "--latency-ms", str(latency_ms), "--port-file", book),
             ],
             cwd=ROOT,
